@@ -1,0 +1,88 @@
+//! The library's error: every case that a caller tells apart, each message naming the file or
+//! key, what was found and what was wanted.
+
+use std::path::{Path, PathBuf};
+
+/// What can go wrong while a model is opened or run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// A file's content is not what its format promises.
+    #[error("{}: {message}", path.display())]
+    Format { path: PathBuf, message: String },
+    /// A key of a model's configuration is missing, malformed or not supported.
+    #[error("{}: {key}: {message}", path.display())]
+    Config {
+        path: PathBuf,
+        key: String,
+        message: String,
+    },
+    /// A tensor is missing, spare, of the wrong shape or of a type that cannot be used.
+    #[error("{}: tensor {name}: {message}", path.display())]
+    Tensor {
+        path: PathBuf,
+        name: String,
+        message: String,
+    },
+    /// The context is full: `needed` positions were asked for where `limit` fit.
+    #[error(
+        "the context is full: {needed} tokens are needed, {limit} fit; raise --ctx-size, shorten the prompt or lower --max-tokens"
+    )]
+    ContextFull { needed: usize, limit: usize },
+    /// A token id outside the model's vocabulary.
+    #[error("token id {id} is outside the vocabulary of {vocab_size}")]
+    TokenId { id: u32, vocab_size: usize },
+    /// Text could not be turned into tokens, or a template could not be rendered.
+    #[error("{0}")]
+    Text(String),
+    /// Anything that a user asked for and this build or model cannot do.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The tensor library failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An I/O error with the file it happened on.
+    pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            source,
+        }
+    }
+
+    /// A malformed file.
+    pub fn format(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
+        Self::Format {
+            path: path.as_ref().to_path_buf(),
+            message: message.into(),
+        }
+    }
+
+    /// A configuration key that cannot be used.
+    pub fn config(path: impl AsRef<Path>, key: &str, message: impl Into<String>) -> Self {
+        Self::Config {
+            path: path.as_ref().to_path_buf(),
+            key: key.to_string(),
+            message: message.into(),
+        }
+    }
+
+    /// A tensor that cannot be used.
+    pub fn tensor(path: impl AsRef<Path>, name: &str, message: impl Into<String>) -> Self {
+        Self::Tensor {
+            path: path.as_ref().to_path_buf(),
+            name: name.to_string(),
+            message: message.into(),
+        }
+    }
+}

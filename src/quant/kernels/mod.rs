@@ -1,0 +1,1 @@
+//! Integer and float kernels, one file per instruction set, chosen at run time.

@@ -1,0 +1,292 @@
+//! Reading GGUF (versions 2 and 3, little-endian) from a memory map, every length checked
+//! against what is left of the file before anything is allocated.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Array, DEFAULT_ALIGNMENT, Metadata, Value};
+use crate::quant::Encoding;
+use crate::weights::{Checkpoint, Map, TensorInfo};
+use crate::{Error, Result};
+
+/// ggml's own limit (`GGML_MAX_DIMS`).
+const MAX_DIMS: u32 = 4;
+/// Arrays of arrays deeper than this are refused.
+const MAX_DEPTH: usize = 8;
+
+/// An open GGUF file.
+pub struct Gguf {
+    metadata: Metadata,
+    tensors: BTreeMap<String, TensorInfo>,
+    /// Byte offset of each tensor in the file.
+    offsets: BTreeMap<String, usize>,
+    map: Map,
+}
+
+impl Gguf {
+    /// Opens `path`, checking the header, every metadata entry and every tensor's bounds.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it: not GGUF, an unsupported version, cut short,
+    /// a tensor of an unknown type or reaching past the end.
+    pub fn open(path: &Path) -> Result<Self> {
+        let map = Map::open(path)?;
+        let (metadata, tensors, offsets) = Parser {
+            path,
+            data: map.bytes(),
+            at: 0,
+        }
+        .file()?;
+        Ok(Self {
+            metadata,
+            tensors,
+            offsets,
+            map,
+        })
+    }
+
+    /// The file's key-value metadata.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+}
+
+impl Checkpoint for Gguf {
+    fn path(&self) -> &Path {
+        &self.metadata.path
+    }
+
+    fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
+        &self.tensors
+    }
+
+    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
+        let (Some(info), Some(&offset)) = (self.tensors.get(name), self.offsets.get(name)) else {
+            return Err(Error::tensor(self.path(), name, "not in the file"));
+        };
+        Ok(Cow::Borrowed(
+            &self.map.bytes()[offset..offset + info.bytes],
+        ))
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.metadata.path.clone()]
+    }
+}
+
+type Parsed = (
+    Metadata,
+    BTreeMap<String, TensorInfo>,
+    BTreeMap<String, usize>,
+);
+
+struct Parser<'a> {
+    path: &'a Path,
+    data: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn error(&self, message: impl Into<String>) -> Error {
+        Error::format(self.path, message)
+    }
+
+    fn left(&self) -> usize {
+        self.data.len() - self.at
+    }
+
+    fn bytes(&mut self, n: usize) -> Result<&'a [u8]> {
+        if n > self.left() {
+            return Err(self.error(format!(
+                "cut short: {n} bytes wanted at offset {}, {} left; fetch the file again",
+                self.at,
+                self.left()
+            )));
+        }
+        let bytes = &self.data[self.at..self.at + n];
+        self.at += n;
+        Ok(bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        let mut out = [0; N];
+        out.copy_from_slice(self.bytes(N)?);
+        Ok(out)
+    }
+
+    fn u32(&mut self) -> Result<u32> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Result<u64> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    /// A count of things of at least `min_bytes` each, so that it cannot exceed what is left.
+    fn count(&mut self, what: &str, min_bytes: usize) -> Result<usize> {
+        let n = self.u64()?;
+        if n > (self.left() / min_bytes) as u64 {
+            return Err(self.error(format!(
+                "{n} {what} announced at offset {}, more than the file can hold",
+                self.at - 8
+            )));
+        }
+        Ok(n as usize)
+    }
+
+    fn string(&mut self) -> Result<String> {
+        let n = self.count("bytes of text", 1)?;
+        Ok(String::from_utf8_lossy(self.bytes(n)?).into_owned())
+    }
+
+    fn value(&mut self, kind: u32, depth: usize) -> Result<Value> {
+        Ok(match kind {
+            0 => Value::U8(self.array::<1>()?[0]),
+            1 => Value::I8(i8::from_le_bytes(self.array()?)),
+            2 => Value::U16(u16::from_le_bytes(self.array()?)),
+            3 => Value::I16(i16::from_le_bytes(self.array()?)),
+            4 => Value::U32(self.u32()?),
+            5 => Value::I32(i32::from_le_bytes(self.array()?)),
+            6 => Value::F32(f32::from_le_bytes(self.array()?)),
+            7 => Value::Bool(self.array::<1>()?[0] != 0),
+            8 => Value::String(self.string()?),
+            9 => Value::Array(self.value_array(depth)?),
+            10 => Value::U64(self.u64()?),
+            11 => Value::I64(i64::from_le_bytes(self.array()?)),
+            12 => Value::F64(f64::from_le_bytes(self.array()?)),
+            _ => return Err(self.error(format!("metadata value of unknown type {kind}"))),
+        })
+    }
+
+    fn value_array(&mut self, depth: usize) -> Result<Array> {
+        if depth >= MAX_DEPTH {
+            return Err(self.error(format!("metadata arrays nested deeper than {MAX_DEPTH}")));
+        }
+        let kind = self.u32()?;
+        let min_bytes = match kind {
+            0 | 1 | 7 => 1,
+            2 | 3 => 2,
+            4..=6 => 4,
+            9 => 12,
+            _ => 8,
+        };
+        let n = self.count("array elements", min_bytes)?;
+        let words = |bytes: &'a [u8]| {
+            bytes.chunks_exact(4).map(|c| {
+                let mut word = [0; 4];
+                word.copy_from_slice(c);
+                word
+            })
+        };
+        Ok(match kind {
+            4 => Array::U32(words(self.bytes(n * 4)?).map(u32::from_le_bytes).collect()),
+            5 => Array::I32(words(self.bytes(n * 4)?).map(i32::from_le_bytes).collect()),
+            6 => Array::F32(words(self.bytes(n * 4)?).map(f32::from_le_bytes).collect()),
+            8 => Array::Strings((0..n).map(|_| self.string()).collect::<Result<_>>()?),
+            _ => Array::Other(
+                (0..n)
+                    .map(|_| self.value(kind, depth + 1))
+                    .collect::<Result<_>>()?,
+            ),
+        })
+    }
+
+    fn file(mut self) -> Result<Parsed> {
+        if self.data.len() < 24 || &self.array::<4>()? != b"GGUF" {
+            return Err(self.error("not a GGUF file (it does not begin with GGUF)"));
+        }
+        let version = self.u32()?;
+        if !(2..=3).contains(&version) {
+            return Err(self.error(format!(
+                "GGUF version {version}; versions 2 and 3 in little-endian order are read"
+            )));
+        }
+        let n_tensors = self.count("tensors", 24)?;
+        let n_values = self.count("metadata entries", 13)?;
+        let mut values = BTreeMap::new();
+        for _ in 0..n_values {
+            let key = self.string()?;
+            let kind = self.u32()?;
+            let value = self.value(kind, 0)?;
+            if values.insert(key.clone(), value).is_some() {
+                return Err(self.error(format!("metadata key {key} stands twice")));
+            }
+        }
+        let metadata = Metadata {
+            path: self.path.to_path_buf(),
+            values,
+        };
+        let alignment = match metadata.get("general.alignment") {
+            None => DEFAULT_ALIGNMENT,
+            Some(v) => v
+                .as_u64()
+                .filter(|a| a.is_power_of_two() && *a <= 1 << 20)
+                .ok_or_else(|| metadata.error("general.alignment", "a power of two is wanted"))?,
+        };
+        let mut headers = Vec::new();
+        for _ in 0..n_tensors {
+            headers.push(self.tensor_header()?);
+        }
+        let start = (self.at as u64).next_multiple_of(alignment);
+        let mut tensors = BTreeMap::new();
+        let mut offsets = BTreeMap::new();
+        for (info, offset) in headers {
+            let begin = start.checked_add(offset);
+            let end = begin.and_then(|b| b.checked_add(info.bytes as u64));
+            let (Some(begin), Some(end)) = (begin, end) else {
+                return Err(Error::tensor(self.path, &info.name, "offset out of range"));
+            };
+            if end > self.data.len() as u64 {
+                return Err(Error::tensor(
+                    self.path,
+                    &info.name,
+                    format!(
+                        "its data end at byte {end}, the file at {}; it is cut short: fetch it again",
+                        self.data.len()
+                    ),
+                ));
+            }
+            offsets.insert(info.name.clone(), begin as usize);
+            let name = info.name.clone();
+            if tensors.insert(name.clone(), info).is_some() {
+                return Err(Error::tensor(self.path, &name, "stands twice in the file"));
+            }
+        }
+        Ok((metadata, tensors, offsets))
+    }
+
+    /// One tensor's entry: its description and its offset from the start of the data.
+    fn tensor_header(&mut self) -> Result<(TensorInfo, u64)> {
+        let name = self.string()?;
+        let n_dims = self.u32()?;
+        if n_dims > MAX_DIMS {
+            return Err(Error::tensor(
+                self.path,
+                &name,
+                format!("{n_dims} dimensions; at most {MAX_DIMS} are possible"),
+            ));
+        }
+        // GGUF writes the innermost dimension first.
+        let mut shape = (0..n_dims)
+            .map(|_| Ok(self.u64()?.try_into().unwrap_or(usize::MAX)))
+            .collect::<Result<Vec<usize>>>()?;
+        shape.reverse();
+        let kind = self.u32()?;
+        let encoding = Encoding::from_ggml_id(kind).ok_or_else(|| {
+            Error::tensor(
+                self.path,
+                &name,
+                format!("ggml type {kind} is not supported; choose another quantization"),
+            )
+        })?;
+        let info = TensorInfo::new(&name, encoding, shape).ok_or_else(|| {
+            Error::tensor(
+                self.path,
+                &name,
+                format!("its rows do not fill whole {encoding} blocks, or its size overflows"),
+            )
+        })?;
+        Ok((info, self.u64()?))
+    }
+}

@@ -1,0 +1,125 @@
+//! One tensor in host memory, and the conversions between encodings.
+
+use std::borrow::Cow;
+
+use candle_core::quantized::{QStorage, QTensor};
+use candle_core::{Device, Tensor};
+use half::{bf16, f16};
+
+use crate::quant::Encoding;
+use crate::{Error, Result};
+
+/// A tensor's numbers as stored: `data` holds `shape` in `encoding`, row by row, little-endian.
+#[derive(Debug, Clone)]
+pub struct HostTensor<'a> {
+    pub encoding: Encoding,
+    pub shape: Vec<usize>,
+    pub data: Cow<'a, [u8]>,
+}
+
+impl HostTensor<'_> {
+    /// An owned f32 tensor.
+    pub fn from_f32(shape: Vec<usize>, values: &[f32]) -> HostTensor<'static> {
+        HostTensor {
+            encoding: Encoding::F32,
+            shape,
+            data: Cow::Owned(values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+        }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The numbers as f32.
+    ///
+    /// # Errors
+    /// For encodings that do not hold weights (booleans).
+    pub fn to_f32(&self) -> Result<Vec<f32>> {
+        fn words<const N: usize, T>(data: &[u8], cast: impl Fn([u8; N]) -> T) -> Vec<T> {
+            data.as_chunks::<N>().0.iter().map(|&w| cast(w)).collect()
+        }
+        let data = &self.data;
+        Ok(match self.encoding {
+            Encoding::F32 => words(data, f32::from_le_bytes),
+            Encoding::F64 => words(data, |w| f64::from_le_bytes(w) as f32),
+            Encoding::F16 => words(data, |w| f16::from_le_bytes(w).to_f32()),
+            Encoding::BF16 => words(data, |w| bf16::from_le_bytes(w).to_f32()),
+            Encoding::I8 => words(data, |w| f32::from(i8::from_le_bytes(w))),
+            Encoding::U8 => words(data, |w: [u8; 1]| f32::from(w[0])),
+            Encoding::I16 => words(data, |w| f32::from(i16::from_le_bytes(w))),
+            Encoding::I32 => words(data, |w| i32::from_le_bytes(w) as f32),
+            Encoding::I64 => words(data, |w| i64::from_le_bytes(w) as f32),
+            Encoding::Bool => {
+                return Err(Error::Unsupported("booleans are not weights".to_string()));
+            }
+            encoding => {
+                let dtype = encoding
+                    .to_candle()
+                    .ok_or_else(|| Error::Unsupported(format!("{encoding} is not read yet")))?;
+                let storage = QStorage::from_data(Cow::Borrowed(data), &Device::Cpu, dtype)?;
+                QTensor::new(storage, self.len())?
+                    .dequantize(&Device::Cpu)?
+                    .to_vec1()?
+            }
+        })
+    }
+
+    /// The same numbers in another encoding, rounded or quantized row by row.
+    ///
+    /// # Errors
+    /// If the rows do not fill whole blocks of `encoding`, or it cannot be written.
+    pub fn to_encoding(&self, encoding: Encoding) -> Result<HostTensor<'_>> {
+        if encoding == self.encoding {
+            return Ok(HostTensor {
+                encoding,
+                shape: self.shape.clone(),
+                data: Cow::Borrowed(&self.data),
+            });
+        }
+        let values = self.to_f32()?;
+        let data = match encoding {
+            Encoding::F32 => return Ok(HostTensor::from_f32(self.shape.clone(), &values)),
+            Encoding::F16 => values
+                .iter()
+                .flat_map(|&v| f16::from_f32(v).to_le_bytes())
+                .collect(),
+            Encoding::BF16 => values
+                .iter()
+                .flat_map(|&v| bf16::from_f32(v).to_le_bytes())
+                .collect(),
+            _ => {
+                let row = self.shape.last().copied().unwrap_or(1);
+                let dtype = encoding
+                    .to_candle()
+                    .filter(|_| encoding.is_quantized() && row.is_multiple_of(encoding.block_len()))
+                    .ok_or_else(|| {
+                        Error::Unsupported(format!("rows of {row} cannot be stored as {encoding}"))
+                    })?;
+                let rows = values.len() / row;
+                let tensor = Tensor::from_vec(values, (rows, row), &Device::Cpu)?;
+                QTensor::quantize(&tensor, dtype)?.data()?.into_owned()
+            }
+        };
+        Ok(HostTensor {
+            encoding,
+            shape: self.shape.clone(),
+            data: Cow::Owned(data),
+        })
+    }
+
+    /// Copies out of any memory map.
+    pub fn into_owned(self) -> HostTensor<'static> {
+        HostTensor {
+            encoding: self.encoding,
+            shape: self.shape,
+            data: Cow::Owned(self.data.into_owned()),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Checkpoints: readers of every format, and the canonical tensor names that the models use.
+//!
+//! A reader is a [`Checkpoint`]: names, shapes and bytes as stored. [`Weights`] lays a family's
+//! tensor table ([`crate::arch::TensorTable`]) over it, so that everything above sees one set of
+//! names (those of GGUF: `blk.3.attn_q.weight`), fused tensors already taken apart.
+
+mod canonical;
+pub mod gguf;
+mod host;
+mod map;
+mod safetensors;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use canonical::Weights;
+pub use host::HostTensor;
+pub use map::Map;
+pub use safetensors::Safetensors;
+
+use crate::Result;
+use crate::quant::Encoding;
+
+/// What a checkpoint says of one tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    pub name: String,
+    pub encoding: Encoding,
+    /// Outermost dimension first: a linear layer's is `[out, in]`.
+    pub shape: Vec<usize>,
+    /// Size as stored.
+    pub bytes: usize,
+}
+
+impl TensorInfo {
+    /// `None` if the rows do not fill whole blocks or the size overflows.
+    pub fn new(name: &str, encoding: Encoding, shape: Vec<usize>) -> Option<Self> {
+        let n = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+        let row = shape.last().copied().unwrap_or(1);
+        if !row.is_multiple_of(encoding.block_len()) {
+            return None;
+        }
+        Some(Self {
+            name: name.to_string(),
+            encoding,
+            shape,
+            bytes: encoding.bytes_of(n)?,
+        })
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether the tensor has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A checkpoint that is open for reading; nothing is loaded before it is asked for.
+pub trait Checkpoint: Send + Sync {
+    /// The file or folder, for messages.
+    fn path(&self) -> &Path;
+
+    /// Every tensor, by its stored name.
+    fn tensors(&self) -> &BTreeMap<String, TensorInfo>;
+
+    /// One tensor's bytes, little-endian, row by row; borrowed from a memory map where possible.
+    ///
+    /// # Errors
+    /// If there is no such tensor or its file cannot be read.
+    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>>;
+
+    /// The files that hold the tensors.
+    fn files(&self) -> Vec<PathBuf>;
+}
