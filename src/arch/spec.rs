@@ -1,0 +1,218 @@
+//! The columns of the table, as types: what a family declares and the one forward pass reads.
+
+/// A model, declared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// The family's name, for people: `llama`, `qwen3`.
+    pub family: &'static str,
+    pub structure: Structure,
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    pub n_layers: usize,
+    /// The context length that the model was made for (the table's MSL).
+    pub max_len: usize,
+    pub embedding: Embedding,
+    pub position: Position,
+    pub attention: Attention,
+    pub norm: Norm,
+    pub placement: Placement,
+    pub ffn: Ffn,
+    pub head: Head,
+}
+
+/// Decoder-only, prefix LM or encoder-decoder.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Structure {
+    /// Every token sees the tokens before it.
+    Causal,
+}
+
+/// How token ids become vectors.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Embedding {
+    /// A factor on the looked-up rows (Gemma: √hidden).
+    pub scale: Option<f32>,
+}
+
+/// Where the model gets its sense of order from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Position {
+    Rope(Rope),
+}
+
+/// Rotary position embedding (Su et al. 2021, arXiv:2104.09864).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rope {
+    /// The base of the geometric series of wavelengths.
+    pub theta: f64,
+    /// How many of a head's dimensions turn; the rest pass through.
+    pub rotary_dim: usize,
+    pub pairing: Pairing,
+    pub scaling: RopeScaling,
+}
+
+/// Which two dimensions form a rotating pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// `i` with `i + rotary_dim/2` (the Hub's layout, "rotate half").
+    Half,
+    /// `2i` with `2i + 1` (the original layout).
+    Interleaved,
+}
+
+/// How RoPE is stretched beyond the trained length. Formulas as in `modeling_rope_utils.py` of
+/// the `transformers` library.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RopeScaling {
+    None,
+    /// Positions divided by `factor` (position interpolation).
+    Linear {
+        factor: f64,
+    },
+    /// The base grows with the length past `original` (dynamic NTK).
+    Dynamic {
+        factor: f64,
+        original: usize,
+    },
+    /// Llama 3.1: long wavelengths divided, short kept, a ramp between.
+    Llama3 {
+        factor: f64,
+        low_freq_factor: f64,
+        high_freq_factor: f64,
+        original: usize,
+    },
+    /// YaRN (Peng et al. 2023, arXiv:2309.00071).
+    Yarn(Yarn),
+    /// Explicit divisors of every frequency (GGUF's `rope_freqs.weight`).
+    Divisors(Vec<f32>),
+}
+
+/// YaRN's parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Yarn {
+    pub factor: f64,
+    pub original: usize,
+    pub beta_fast: f64,
+    pub beta_slow: f64,
+    /// The factor on cos and sin.
+    pub attention_factor: f64,
+    /// Whether the ramp's bounds are rounded to whole dimensions.
+    pub truncate: bool,
+}
+
+/// The attention column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attention {
+    pub n_heads: usize,
+    /// Heads of keys and values: `n_heads` (MHA), 1 (MQA) or between (GQA).
+    pub kv_heads: usize,
+    pub head_dim: usize,
+    /// The factor on q·k, usually `head_dim^-0.5`.
+    pub scale: f32,
+    pub bias: AttentionBias,
+    pub qk_norm: QkNorm,
+    pub window: Window,
+}
+
+/// Which of attention's projections have a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttentionBias {
+    None,
+    Qkv,
+    All,
+}
+
+/// Normalization of queries and keys before the position is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QkNorm {
+    None,
+    /// Each head on its own, one weight of `head_dim` for all.
+    PerHead,
+}
+
+/// How far back a token sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Window {
+    Unlimited,
+    /// This many tokens, itself included, in every layer.
+    All(usize),
+    /// As listed, layer by layer.
+    Layers(Vec<Option<usize>>),
+}
+
+impl Window {
+    /// The window of one layer.
+    pub fn of_layer(&self, layer: usize) -> Option<usize> {
+        match self {
+            Window::Unlimited => None,
+            Window::All(w) => Some(*w),
+            Window::Layers(v) => v.get(layer).copied().flatten(),
+        }
+    }
+}
+
+/// The norm column.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Norm {
+    pub kind: NormKind,
+    pub eps: f64,
+}
+
+/// What is normalized away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// The root mean square (Zhang & Sennrich 2019, arXiv:1910.07467).
+    Rms,
+}
+
+/// Where the norms stand around the residual branches.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Placement {
+    /// `h = x + attn(norm(x)); y = h + ffn(norm(h))`.
+    Pre,
+}
+
+/// The feed-forward column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ffn {
+    pub kind: FfnKind,
+    /// Width inside.
+    pub inner: usize,
+    pub activation: Activation,
+    /// Whether its linear layers have a bias.
+    pub bias: bool,
+}
+
+/// The shape of the feed-forward layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FfnKind {
+    /// `down(act(gate(x)) · up(x))` (Shazeer 2020, arXiv:2002.05202).
+    Gated,
+}
+
+/// The activation column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    Silu,
+    /// GELU with the error function.
+    Gelu,
+    /// GELU's tanh approximation.
+    GeluTanh,
+    Relu,
+}
+
+/// How the last hidden state becomes logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    pub weight: HeadWeight,
+}
+
+/// Which matrix the head is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadWeight {
+    /// The token embedding.
+    Tied,
+    /// Its own.
+    Own,
+}
