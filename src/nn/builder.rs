@@ -24,6 +24,34 @@ pub enum Storage {
     Quantized { layers: Encoding, ends: Encoding },
 }
 
+impl Storage {
+    /// The encoding in which the matrix `name` (canonical) of `shape` is kept in memory: blocks
+    /// stay as they are stored.
+    pub fn encoding(self, stored: Encoding, shape: &[usize], name: &str) -> Encoding {
+        match stored.is_quantized() {
+            true => stored,
+            false => self.target(stored, shape, name),
+        }
+    }
+
+    /// The encoding that is asked for, whatever the stored one; `stored` where the rows do not
+    /// fill whole blocks.
+    pub fn target(self, stored: Encoding, shape: &[usize], name: &str) -> Encoding {
+        let wanted = match self {
+            Self::AsStored => stored,
+            Self::Float(encoding) => encoding,
+            Self::Quantized { layers, ends } => match name {
+                "token_embd.weight" | "output.weight" => ends,
+                _ => layers,
+            },
+        };
+        match shape.last() {
+            Some(cols) if cols.is_multiple_of(wanted.block_len()) => wanted,
+            _ => stored,
+        }
+    }
+}
+
 /// Builds layers by their canonical names.
 pub struct Builder<'a> {
     pub weights: &'a Weights,
@@ -61,28 +89,10 @@ impl<'a> Builder<'a> {
         self.bytes.set(self.bytes.get() + bytes);
     }
 
-    /// The encoding in which a matrix of `cols` columns is kept.
-    fn encoding(&self, stored: Encoding, cols: usize, name: &str) -> Encoding {
-        let wanted = match self.storage {
-            _ if stored.is_quantized() => return stored,
-            Storage::AsStored => stored,
-            Storage::Float(encoding) => encoding,
-            Storage::Quantized { layers, ends } => match name {
-                "token_embd.weight" | "output.weight" => ends,
-                _ => layers,
-            },
-        };
-        if cols.is_multiple_of(wanted.block_len()) {
-            wanted
-        } else {
-            stored
-        }
-    }
-
     /// A matrix `[rows, cols]`, in the encoding it is to be kept in.
     pub fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<HostTensor<'_>> {
         let tensor = self.weights.read(name, &[rows, cols])?;
-        let encoding = self.encoding(tensor.encoding, cols, name);
+        let encoding = self.storage.encoding(tensor.encoding, &[rows, cols], name);
         self.count(encoding, rows * cols);
         if encoding == tensor.encoding {
             return Ok(tensor);

@@ -34,6 +34,20 @@ impl Rotary {
         }
     }
 
+    /// What the scaling divides each plain frequency by, `[rotary_dim / 2]`.
+    pub fn divisors(&self) -> Vec<f32> {
+        let plain = Rope {
+            scaling: RopeScaling::None,
+            ..self.rope.clone()
+        };
+        let plain = frequencies(&plain, 0);
+        plain
+            .iter()
+            .zip(&self.inv_freq)
+            .map(|(p, s)| p / s)
+            .collect()
+    }
+
     /// Whether prompts of two lengths turn their keys alike, so that cached keys stay valid.
     pub fn same_turns(&self, old_len: usize, new_len: usize) -> bool {
         match self.rope.scaling {

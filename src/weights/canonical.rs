@@ -11,7 +11,7 @@ use crate::arch::{Change, Rule, TensorTable};
 use crate::{Error, Result};
 
 /// The suffixes that a rule's names stand for.
-const SUFFIXES: [&str; 3] = [".weight", ".bias", ""];
+pub(super) const SUFFIXES: [&str; 3] = [".weight", ".bias", ""];
 
 /// How one canonical tensor is made.
 struct Recipe {
@@ -270,7 +270,12 @@ fn part_rope_pairs(data: &[u8], row_bytes: usize, head_dim: usize, rotary: usize
 }
 
 /// The inverse of [`part_rope_pairs`].
-fn join_rope_pairs(data: &[u8], row_bytes: usize, head_dim: usize, rotary: usize) -> Vec<u8> {
+pub(super) fn join_rope_pairs(
+    data: &[u8],
+    row_bytes: usize,
+    head_dim: usize,
+    rotary: usize,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len());
     for head in data.chunks_exact(head_dim * row_bytes) {
         let mut row = |i: usize| out.extend_from_slice(&head[i * row_bytes..(i + 1) * row_bytes]);
@@ -284,7 +289,7 @@ fn join_rope_pairs(data: &[u8], row_bytes: usize, head_dim: usize, rotary: usize
 }
 
 /// Whether `name` fits `pattern`; the numbers that stand for its `{}`.
-fn matches(pattern: &str, name: &str) -> Option<Vec<usize>> {
+pub(super) fn matches(pattern: &str, name: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
     let mut rest = name;
     for (i, piece) in pattern.split("{}").enumerate() {
@@ -299,7 +304,7 @@ fn matches(pattern: &str, name: &str) -> Option<Vec<usize>> {
 }
 
 /// `pattern` with numbers for its `{}`.
-fn fill(pattern: &str, numbers: &[usize]) -> String {
+pub(super) fn fill(pattern: &str, numbers: &[usize]) -> String {
     let mut out = String::new();
     for (i, piece) in pattern.split("{}").enumerate() {
         if i > 0
