@@ -64,6 +64,7 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
             kv_heads,
             head_dim,
             scale: (head_dim as f32).powf(-0.5),
+            query_scale: QueryScale::None,
             bias: AttentionBias::None,
             qk_norm: QkNorm::None,
             window: match m.opt_size(&key("attention.sliding_window"))? {
@@ -173,6 +174,7 @@ pub(super) fn metadata(spec: &Spec, arch: &str) -> Map<String, Value> {
         // Written as the tensor `rope_freqs`, or with no counterpart in llama.cpp.
         RopeScaling::None
         | RopeScaling::Dynamic { .. }
+        | RopeScaling::PromptNtk { .. }
         | RopeScaling::Llama3 { .. }
         | RopeScaling::Divisors(_) => {}
     }

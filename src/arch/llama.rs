@@ -84,6 +84,7 @@ pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
             kv_heads,
             head_dim,
             scale: (head_dim as f32).powf(-0.5),
+            query_scale: QueryScale::None,
             bias,
             qk_norm: QkNorm::None,
             window: Window::Unlimited,

@@ -3,10 +3,12 @@
 //!
 //! A new family is a new file with a [`Family`] in it, listed in [`FAMILIES`].
 
+mod chatglm2;
 mod config;
 mod gguf_keys;
 mod llama;
 mod mistral;
+mod qwen;
 mod qwen2;
 mod qwen3;
 mod rope;
@@ -50,8 +52,10 @@ pub struct GgufFamily {
 pub const FAMILIES: &[&Family] = &[
     &llama::FAMILY,
     &mistral::FAMILY,
+    &qwen::FAMILY,
     &qwen2::FAMILY,
     &qwen3::FAMILY,
+    &chatglm2::FAMILY,
 ];
 
 /// The family that a `config.json` declares.

@@ -84,6 +84,11 @@ pub enum RopeScaling {
     },
     /// YaRN (Peng et al. 2023, arXiv:2309.00071).
     Yarn(Yarn),
+    /// Qwen v1: the base grows by powers of two with the prompt's length past `train_len`, and
+    /// stays while the prompt is continued.
+    PromptNtk {
+        train_len: usize,
+    },
     /// Explicit divisors of every frequency (GGUF's `rope_freqs.weight`).
     Divisors(Vec<f32>),
 }
@@ -110,9 +115,47 @@ pub struct Attention {
     pub head_dim: usize,
     /// The factor on q·k, usually `head_dim^-0.5`.
     pub scale: f32,
+    pub query_scale: QueryScale,
     pub bias: AttentionBias,
     pub qk_norm: QkNorm,
     pub window: Window,
+}
+
+/// What else queries are multiplied by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryScale {
+    None,
+    /// ln(p + 1) / ln(train_len) at 0-based positions p past the trained length (Su 2021, "log-n
+    /// scaling"; `modeling_qwen.py`).
+    LogN {
+        train_len: usize,
+    },
+}
+
+impl QueryScale {
+    /// The factor at a 0-based position.
+    pub fn at(self, position: usize) -> f32 {
+        match self {
+            QueryScale::LogN { train_len } if position + 1 > train_len => {
+                (((position + 1) as f64).ln() / (train_len as f64).ln()) as f32
+            }
+            _ => 1.0,
+        }
+    }
+}
+
+impl Attention {
+    /// The canonical names of the three projections.
+    pub fn qkv_names() -> [&'static str; 3] {
+        ["blk.{}.attn_q", "blk.{}.attn_k", "blk.{}.attn_v"]
+    }
+
+    /// The three projections with their rows, for checkpoints that stack them.
+    pub fn qkv_rows(&self) -> [(&'static str, usize); 3] {
+        let [q, k, v] = Self::qkv_names();
+        let kv = self.kv_heads * self.head_dim;
+        [(q, self.n_heads * self.head_dim), (k, kv), (v, kv)]
+    }
 }
 
 /// Which of attention's projections have a bias.

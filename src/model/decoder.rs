@@ -98,8 +98,8 @@ impl Model for Decoder {
 
     fn reusable(&self, old: &Plan, new: &Plan, common: usize) -> usize {
         match &self.rotary {
-            Some(rotary) if !rotary.same_turns(old.prompt_len, new.prompt_len) => 0,
-            _ => common,
+            Some(rotary) => rotary.reusable(old.prompt_len, new.prompt_len, common),
+            None => common,
         }
     }
 

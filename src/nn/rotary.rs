@@ -48,11 +48,21 @@ impl Rotary {
             .collect()
     }
 
-    /// Whether prompts of two lengths turn their keys alike, so that cached keys stay valid.
-    pub fn same_turns(&self, old_len: usize, new_len: usize) -> bool {
+    /// How many of the first `common` keys of a prompt of `old_len` tokens and its continuation
+    /// are turned as a prompt of `new_len` tokens turns them.
+    pub fn reusable(&self, old_len: usize, new_len: usize, common: usize) -> usize {
         match self.rope.scaling {
-            RopeScaling::Dynamic { original, .. } => old_len.max(original) == new_len.max(original),
-            _ => true,
+            // What was generated after the prompt was turned by ever larger bases.
+            RopeScaling::Dynamic { original, .. } if new_len > original && old_len == new_len => {
+                common.min(old_len)
+            }
+            RopeScaling::Dynamic { original, .. } if new_len > original => 0,
+            RopeScaling::PromptNtk { .. }
+                if frequencies(&self.rope, old_len) != frequencies(&self.rope, new_len) =>
+            {
+                0
+            }
+            _ => common,
         }
     }
 
@@ -68,6 +78,10 @@ impl Rotary {
                 // As the reference: the base follows the longest position seen so far.
                 let len = positions.clone().max().map_or(0, |p| p + 1).max(prompt_len);
                 stretched = frequencies(&self.rope, len);
+                &stretched
+            }
+            RopeScaling::PromptNtk { .. } => {
+                stretched = frequencies(&self.rope, prompt_len);
                 &stretched
             }
             _ => &self.inv_freq,
@@ -183,6 +197,11 @@ fn frequencies(rope: &Rope, len: usize) -> Vec<f32> {
             })
             .collect(),
         RopeScaling::Yarn(yarn) => yarn_frequencies(yarn, rope.theta, dim, &plain),
+        &RopeScaling::PromptNtk { train_len } => {
+            let doublings = (len as f64 / train_len as f64).log2() + 1.0;
+            let alpha = (doublings.ceil().exp2() - 1.0).max(1.0);
+            powers(rope.theta * alpha.powf(dim / (dim - 2.0)))
+        }
         RopeScaling::Divisors(divisors) => plain
             .iter()
             .zip(divisors)

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::Shape;
 use crate::Result;
+use crate::arch::QueryScale;
 use crate::nn::Step;
 use crate::nn::cache::Plane;
 
@@ -37,6 +38,12 @@ pub(super) fn attend(
     let v: Vec<f32> = v.flatten_all()?.to_vec1()?;
     step.rotary.turn(&mut q, head_dim, n_heads);
     step.rotary.turn(&mut k, head_dim, kv_heads);
+    if shape.query_scale != QueryScale::None {
+        for (i, token) in q.chunks_exact_mut(n_heads * head_dim).enumerate() {
+            let scale = shape.query_scale.at(step.start + i);
+            token.iter_mut().for_each(|x| *x *= scale);
+        }
+    }
     for (i, (k, v)) in k
         .chunks_exact(head_dim)
         .zip(v.chunks_exact(head_dim))

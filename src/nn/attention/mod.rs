@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::{Builder, LayerCache, Linear, Norm, Step};
 use crate::Result;
-use crate::arch::{self, AttentionBias, QkNorm, Spec};
+use crate::arch::{self, AttentionBias, QkNorm, QueryScale, Spec};
 
 /// An attention layer as the column declares it.
 pub struct Attention {
@@ -28,6 +28,7 @@ struct Shape {
     kv_heads: usize,
     head_dim: usize,
     scale: f32,
+    query_scale: QueryScale,
     window: Option<usize>,
 }
 
@@ -39,6 +40,7 @@ impl Attention {
             kv_heads,
             head_dim,
             scale,
+            query_scale,
             bias,
             qk_norm,
             window,
@@ -71,6 +73,7 @@ impl Attention {
                 kv_heads: *kv_heads,
                 head_dim: *head_dim,
                 scale: *scale,
+                query_scale: *query_scale,
                 window: window.of_layer(layer),
             },
         })

@@ -4,7 +4,7 @@ use candle_core::{D, DType, Tensor};
 
 use super::Shape;
 use crate::Result;
-use crate::arch::Pairing;
+use crate::arch::{Pairing, QueryScale};
 use crate::nn::{RotaryTable, Step};
 
 /// As [`super::host::attend`], with keys and values `[kv_heads, capacity, head_dim]`.
@@ -18,7 +18,13 @@ pub(super) fn attend(
     let total = step.start + step.len;
     // [T, heads, d] → [heads, T, d]
     let by_head = |x: &Tensor| x.transpose(0, 1)?.contiguous();
-    let q = turn(&step.rotary, &by_head(q)?)?;
+    let mut q = turn(&step.rotary, &by_head(q)?)?;
+    if shape.query_scale != QueryScale::None {
+        let scale: Vec<f32> = (step.start..total)
+            .map(|p| shape.query_scale.at(p))
+            .collect();
+        q = q.broadcast_mul(&Tensor::from_vec(scale, (1, step.len, 1), q.device())?)?;
+    }
     let k = turn(&step.rotary, &by_head(k)?)?.to_dtype(keys.dtype())?;
     let v = by_head(v)?.to_dtype(values.dtype())?;
     keys.slice_set(&k, 1, step.start)?;
