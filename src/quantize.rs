@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use crate::arch::{HeadWeight, Position, RopeScaling, Spec};
+use crate::arch::{HeadWeight, RopeScaling, Spec};
 use crate::load::{Opened, Origin, WICK_CONFIG};
 use crate::nn::{Rotary, Storage};
 use crate::quant::Encoding;
@@ -140,7 +140,7 @@ const ROPE_FREQS: &str = "rope_freqs.weight";
 
 /// Llama 3's scaling as llama.cpp wants it: a divisor for each frequency.
 fn rope_divisors(spec: &Spec, exports: &[Export]) -> Option<HostTensor<'static>> {
-    let Position::Rope(rope) = &spec.position;
+    let rope = spec.position.rope()?;
     let wanted = matches!(rope.scaling, RopeScaling::Llama3 { .. })
         && exports.iter().all(|e| e.name != ROPE_FREQS);
     wanted.then(|| {

@@ -111,6 +111,8 @@ fn declare(c: &Config) -> Result<Spec> {
             rotary_dim: head_dim / 2,
             pairing: Pairing::Interleaved,
             scaling: RopeScaling::None,
+            decay: None,
+            precision: FrequencyPrecision::F32,
         }),
         attention: Attention {
             n_heads,

@@ -58,6 +58,8 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
                 .unwrap_or(head_dim),
             pairing,
             scaling: rope_scaling(m, arch, max_len)?,
+            decay: None,
+            precision: FrequencyPrecision::F32,
         }),
         attention: Attention {
             n_heads,
@@ -154,7 +156,9 @@ pub(super) fn metadata(spec: &Spec, arch: &str) -> Map<String, Value> {
     if let Window::All(window) = a.window {
         put("attention.sliding_window", json!(window));
     }
-    let Position::Rope(rope) = &spec.position;
+    let Some(rope) = spec.position.rope() else {
+        return map;
+    };
     put("rope.dimension_count", json!(rope.rotary_dim));
     put("rope.freq_base", json!(rope.theta));
     match &rope.scaling {

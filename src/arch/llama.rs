@@ -21,9 +21,7 @@ pub const FAMILY: Family = Family {
         metadata: |spec| gguf_keys::metadata(spec, "llama"),
         tensors: |spec| {
             let a = &spec.attention;
-            let rotary = match &spec.position {
-                Position::Rope(rope) => rope.rotary_dim,
-            };
+            let rotary = spec.position.rope().map_or(0, |r| r.rotary_dim);
             // llama.cpp turns pairs that lie side by side: its converter permutes q and k.
             let mut table = gguf_keys::tensors();
             for rule in &mut table.rules {
@@ -78,6 +76,8 @@ pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
             rotary_dim: head_dim,
             pairing: Pairing::Half,
             scaling: rope::scaling(c, max_len)?,
+            decay: None,
+            precision: FrequencyPrecision::F32,
         }),
         attention: Attention {
             n_heads,

@@ -92,6 +92,8 @@ fn declare(c: &Config) -> Result<Spec> {
                 true => RopeScaling::PromptNtk { train_len },
                 false => RopeScaling::None,
             },
+            decay: None,
+            precision: FrequencyPrecision::F32,
         }),
         attention: Attention {
             n_heads,

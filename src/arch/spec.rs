@@ -26,6 +26,34 @@ pub struct Spec {
 pub enum Structure {
     /// Every token sees the tokens before it.
     Causal,
+    /// The context sees itself both ways, what is generated sees what is before it.
+    Prefix(PrefixLm),
+}
+
+/// How a prefix LM divides its prompt (Du et al. 2022, arXiv:2103.10360): the context ends where
+/// the start token stands; what follows fills in the blank that a mask token marks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrefixLm {
+    /// The id after which generation begins; it belongs to what is generated.
+    pub start_id: u32,
+    /// The masks, the one that is looked for first at the front.
+    pub masks: Vec<Mask>,
+}
+
+/// A mask token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mask {
+    pub id: u32,
+    pub then: AfterMask,
+}
+
+/// The positions of what fills a blank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterMask {
+    /// All have the mask's position; block positions count 1, 2, 3 …
+    Stay,
+    /// They run on after the context.
+    RunOn,
 }
 
 /// How token ids become vectors.
@@ -39,6 +67,18 @@ pub struct Embedding {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Position {
     Rope(Rope),
+    /// Each head is two halves: the first turns by the position, the second by the block
+    /// position (Du et al. 2022, arXiv:2103.10360). `rotary_dim` is that of one half.
+    Rope2d(Rope),
+}
+
+impl Position {
+    /// The rotary embedding, if there is one.
+    pub fn rope(&self) -> Option<&Rope> {
+        match self {
+            Position::Rope(rope) | Position::Rope2d(rope) => Some(rope),
+        }
+    }
 }
 
 /// Rotary position embedding (Su et al. 2021, arXiv:2104.09864).
@@ -50,6 +90,36 @@ pub struct Rope {
     pub rotary_dim: usize,
     pub pairing: Pairing,
     pub scaling: RopeScaling,
+    /// xPos: how a pair fades with distance, if it does.
+    pub decay: Option<Decay>,
+    pub precision: FrequencyPrecision,
+}
+
+/// xPos's decay (Sun et al. 2022, arXiv:2212.10554): the pair with frequency number i of d/2 is
+/// scaled by ((2i + 0.4d) / 1.4d)^(p / base) in queries and by its inverse in keys.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decay {
+    pub base: f64,
+    /// The position of scale 1. It cancels out; a middling one keeps the numbers in range.
+    pub center: usize,
+}
+
+impl Decay {
+    /// The factor of a query's `i`-th pair at a position.
+    pub fn at(&self, i: usize, rotary_dim: usize, position: usize) -> f32 {
+        let dim = rotary_dim as f64;
+        let base = (2.0 * i as f64 + 0.4 * dim) / (1.4 * dim);
+        let power = (position as f64 - self.center as f64) / self.base;
+        base.powf(power) as f32
+    }
+}
+
+/// The precision in which a reference keeps its frequencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrequencyPrecision {
+    F32,
+    /// Rounded to half precision even when running in f32.
+    F16,
 }
 
 /// Which two dimensions form a rotating pair.
@@ -214,6 +284,9 @@ pub enum NormKind {
 pub enum Placement {
     /// `h = x + attn(norm(x)); y = h + ffn(norm(h))`.
     Pre,
+    /// `n = norm(x); h = n·alpha + attn(n); m = norm(h); y = m·alpha + ffn(m)`: DeepNorm as GLM
+    /// has it (Wang et al. 2022, arXiv:2203.00555; `modeling_chatglm.py`).
+    Deep { alpha: f64 },
 }
 
 /// The feed-forward column.

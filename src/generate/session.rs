@@ -89,7 +89,7 @@ impl Session {
     pub fn new(model: Arc<dyn Model>, options: SessionOptions) -> Result<Self> {
         let cache = model.new_cache(options.cache_type, options.ctx_size)?;
         Ok(Self {
-            plan: model.plan(&[]),
+            plan: Plan::default(),
             model,
             options,
             cache,
@@ -120,7 +120,7 @@ impl Session {
                 limit,
             });
         }
-        let plan = self.model.plan(ids);
+        let plan = self.model.plan(ids)?;
         let common = self
             .tokens
             .iter()
@@ -133,11 +133,20 @@ impl Session {
         self.plan = plan;
         let new = &ids[self.tokens.len()..];
         let n = new.len();
-        for chunk in new.chunks(self.options.chunk.max(1)) {
+        let mut done = 0;
+        while done < n {
             if self.interrupted() {
                 return Err(Error::Interrupted);
             }
+            let begin = self.tokens.len();
+            let mut end = begin.saturating_add(self.options.chunk.max(1));
+            if begin < self.plan.prefix {
+                // Its tokens see each other both ways.
+                end = end.max(self.plan.prefix);
+            }
+            let chunk = &new[done..(done + end - begin).min(n)];
             self.run(chunk)?;
+            done += chunk.len();
         }
         Ok(n)
     }

@@ -39,8 +39,9 @@ impl Decoder {
             blocks.push(Block::load(builder, spec, layer)?);
         }
         let norm = builder.norm("output_norm", spec.hidden_size, spec.norm)?;
-        let rotary = match &spec.position {
-            Position::Rope(rope) => Some(Rotary::new(&with_divisors(rope, builder)?)),
+        let rotary = match spec.position.rope() {
+            Some(rope) => Some(Rotary::new(&with_divisors(rope, builder)?)),
+            None => None,
         };
         builder.weights.finish()?;
         progress(spec.n_layers, spec.n_layers);
@@ -57,13 +58,19 @@ impl Decoder {
     }
 
     fn step<'a>(&self, start: usize, len: usize, pass: Pass<'a>) -> Step<'a> {
-        let rotary = match &self.rotary {
-            Some(rotary) => rotary.table(start..start + len, pass.plan.prompt_len),
-            None => RotaryTable::none(),
+        let plan = pass.plan;
+        let positions = (start..start + len).map(|i| plan.position(i));
+        let rotary = match (&self.rotary, &self.spec.position) {
+            (Some(rotary), Position::Rope2d(_)) => {
+                rotary.table_2d(positions, (start..start + len).map(|i| plan.block(i)))
+            }
+            (Some(rotary), _) => rotary.table(positions, plan.prompt_len),
+            (None, _) => RotaryTable::none(),
         };
         Step {
             start,
             len,
+            plan,
             rotary,
             trace: pass.trace,
         }
@@ -92,11 +99,12 @@ impl Model for Decoder {
         &self.spec
     }
 
-    fn plan(&self, prompt: &[u32]) -> Plan {
-        Plan::causal(prompt.len())
+    fn plan(&self, prompt: &[u32]) -> Result<Plan> {
+        Plan::new(&self.spec.structure, prompt)
     }
 
     fn reusable(&self, old: &Plan, new: &Plan, common: usize) -> usize {
+        let common = old.reusable(new, common);
         match &self.rotary {
             Some(rotary) => rotary.reusable(old.prompt_len, new.prompt_len, common),
             None => common,

@@ -31,7 +31,10 @@ pub trait Model: Send + Sync {
     fn spec(&self) -> &Spec;
 
     /// The plan of a sequence that begins with `prompt`.
-    fn plan(&self, prompt: &[u32]) -> Plan;
+    ///
+    /// # Errors
+    /// If the prompt lacks a token that the model cannot do without.
+    fn plan(&self, prompt: &[u32]) -> Result<Plan>;
 
     /// How many of the first `common` tokens, which two prompts share, keep their keys and values
     /// when the sequence's plan changes from `old` to `new`.

@@ -49,6 +49,18 @@ impl Block {
                 step.trace(self.layer, "out", &y)?;
                 Ok(y)
             }
+            Placement::Deep { alpha } => {
+                let normed = self.attn_norm.forward(x)?;
+                let attn = self.attention.forward(&normed, step, cache)?;
+                step.trace(self.layer, "attn_out", &attn)?;
+                let h = ((normed * alpha)? + attn)?;
+                let normed = self.ffn_norm.forward(&h)?;
+                let ffn = self.mlp.forward(&normed)?;
+                step.trace(self.layer, "ffn_out", &ffn)?;
+                let y = ((normed * alpha)? + ffn)?;
+                step.trace(self.layer, "out", &y)?;
+                Ok(y)
+            }
         }
     }
 }

@@ -21,5 +21,5 @@ pub use embedding::Embedding;
 pub use linear::Linear;
 pub use norm::Norm;
 pub use plan::{Plan, Step};
-pub use rotary::{Rotary, RotaryTable};
+pub use rotary::{Rotary, RotaryTable, Side};
 pub use trace::Trace;

@@ -1,9 +1,10 @@
 //! Rotary position embedding: frequencies, tables and the turn itself.
 
-use candle_core::{Device, Tensor};
+use std::ops::Range;
 
-use crate::Result;
-use crate::arch::{Pairing, Rope, RopeScaling, Yarn};
+use half::f16;
+
+use crate::arch::{FrequencyPrecision, Pairing, Rope, RopeScaling, Yarn};
 
 /// A model's RoPE, with the frequencies that do not depend on the sequence computed once.
 pub struct Rotary {
@@ -11,14 +12,6 @@ pub struct Rotary {
     inv_freq: Vec<f32>,
     /// The factor on cos and sin (YaRN; 1 elsewhere).
     amplitude: f32,
-}
-
-/// cos and sin of one step: `[T, rotary_dim / 2]` each.
-pub struct RotaryTable {
-    cos: Vec<f32>,
-    sin: Vec<f32>,
-    half: usize,
-    pairing: Pairing,
 }
 
 impl Rotary {
@@ -72,89 +65,150 @@ impl Rotary {
         positions: impl Iterator<Item = usize> + Clone,
         prompt_len: usize,
     ) -> RotaryTable {
+        let len = match self.rope.scaling {
+            // As the reference: the base follows the longest position seen so far.
+            RopeScaling::Dynamic { .. } => {
+                positions.clone().max().map_or(0, |p| p + 1).max(prompt_len)
+            }
+            _ => prompt_len,
+        };
+        RotaryTable {
+            bands: vec![self.band(0, positions, len)],
+            pairing: self.rope.pairing,
+        }
+    }
+
+    /// The table of a head whose first `rotary_dim` dimensions turn by `positions` and whose next
+    /// ones by `blocks` (`modeling_chatglm.py`).
+    pub fn table_2d(
+        &self,
+        positions: impl Iterator<Item = usize>,
+        blocks: impl Iterator<Item = usize>,
+    ) -> RotaryTable {
+        RotaryTable {
+            bands: vec![
+                self.band(0, positions, 0),
+                self.band(self.rope.rotary_dim, blocks, 0),
+            ],
+            pairing: self.rope.pairing,
+        }
+    }
+
+    fn band(&self, offset: usize, positions: impl Iterator<Item = usize>, len: usize) -> Band {
         let stretched;
         let inv_freq = match self.rope.scaling {
-            RopeScaling::Dynamic { .. } => {
-                // As the reference: the base follows the longest position seen so far.
-                let len = positions.clone().max().map_or(0, |p| p + 1).max(prompt_len);
+            RopeScaling::Dynamic { .. } | RopeScaling::PromptNtk { .. } => {
                 stretched = frequencies(&self.rope, len);
-                &stretched
-            }
-            RopeScaling::PromptNtk { .. } => {
-                stretched = frequencies(&self.rope, prompt_len);
                 &stretched
             }
             _ => &self.inv_freq,
         };
-        let half = inv_freq.len();
-        let mut cos = Vec::new();
-        let mut sin = Vec::new();
+        let mut band = Band {
+            offset,
+            half: inv_freq.len(),
+            cos: Vec::new(),
+            sin: Vec::new(),
+            query_scale: Vec::new(),
+        };
         for position in positions {
-            for &f in inv_freq {
+            for (i, &f) in inv_freq.iter().enumerate() {
                 let (s, c) = (position as f32 * f).sin_cos();
-                cos.push(c * self.amplitude);
-                sin.push(s * self.amplitude);
+                band.cos.push(c * self.amplitude);
+                band.sin.push(s * self.amplitude);
+                if let Some(decay) = &self.rope.decay {
+                    band.query_scale
+                        .push(decay.at(i, self.rope.rotary_dim, position));
+                }
             }
         }
-        RotaryTable {
-            cos,
-            sin,
-            half,
-            pairing: self.rope.pairing,
-        }
+        band
     }
+}
+
+/// cos and sin of one step's tokens.
+pub struct RotaryTable {
+    bands: Vec<Band>,
+    pairing: Pairing,
+}
+
+/// Some of a head's dimensions that turn together: `[T, half]` each.
+struct Band {
+    /// Where they begin in the head.
+    offset: usize,
+    /// Number of pairs.
+    half: usize,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+    /// What queries are multiplied by and keys divided by; empty for 1.
+    query_scale: Vec<f32>,
+}
+
+/// Which of the two is turned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Query,
+    Key,
 }
 
 impl RotaryTable {
     /// A table that turns nothing, for models without RoPE.
     pub fn none() -> Self {
         Self {
-            cos: Vec::new(),
-            sin: Vec::new(),
-            half: 0,
+            bands: Vec::new(),
             pairing: Pairing::Half,
         }
     }
 
-    /// cos and sin as tensors `[T, rotary_dim / 2]`; `None` if nothing turns.
-    pub fn tensors(&self, device: &Device) -> Result<Option<(Tensor, Tensor)>> {
-        if self.half == 0 {
-            return Ok(None);
-        }
-        let shape = (self.cos.len() / self.half, self.half);
-        let tensor = |v: &[f32]| Tensor::from_slice(v, shape, device);
-        Ok(Some((tensor(&self.cos)?, tensor(&self.sin)?)))
-    }
-
-    /// Which dimensions form a pair.
-    pub fn pairing(&self) -> Pairing {
-        self.pairing
-    }
-
     /// Turns the heads of `x`, `[T, heads, head_dim]` flat, in place.
-    pub fn turn(&self, x: &mut [f32], head_dim: usize, heads: usize) {
-        if self.half == 0 {
-            return;
-        }
-        for (t, token) in x.chunks_exact_mut(heads * head_dim).enumerate() {
-            let cos = &self.cos[t * self.half..(t + 1) * self.half];
-            let sin = &self.sin[t * self.half..(t + 1) * self.half];
-            for head in token.chunks_exact_mut(head_dim) {
-                match self.pairing {
-                    Pairing::Half => {
-                        let (low, rest) = head.split_at_mut(self.half);
-                        for (((a, b), &c), &s) in low.iter_mut().zip(rest).zip(cos).zip(sin) {
-                            (*a, *b) = (*a * c - *b * s, *a * s + *b * c);
-                        }
-                    }
-                    Pairing::Interleaved => {
-                        let pairs = head.as_chunks_mut::<2>().0;
-                        for (([a, b], &c), &s) in pairs.iter_mut().zip(cos).zip(sin) {
-                            (*a, *b) = (*a * c - *b * s, *a * s + *b * c);
-                        }
+    pub fn turn(&self, x: &mut [f32], head_dim: usize, heads: usize, side: Side) {
+        for band in &self.bands {
+            for (t, token) in x.chunks_exact_mut(heads * head_dim).enumerate() {
+                let row = t * band.half..(t + 1) * band.half;
+                for head in token.chunks_exact_mut(head_dim) {
+                    let head = &mut head[band.offset..band.offset + 2 * band.half];
+                    band.turn(head, row.clone(), self.pairing);
+                    if !band.query_scale.is_empty() {
+                        band.scale(head, row.clone(), self.pairing, side);
                     }
                 }
             }
+        }
+    }
+}
+
+impl Band {
+    fn turn(&self, head: &mut [f32], row: Range<usize>, pairing: Pairing) {
+        let turns = self.cos[row.clone()].iter().zip(&self.sin[row]);
+        let turn = |a: &mut f32, b: &mut f32, c: f32, s: f32| {
+            (*a, *b) = (*a * c - *b * s, *a * s + *b * c);
+        };
+        match pairing {
+            Pairing::Half => {
+                let (low, high) = head.split_at_mut(self.half);
+                for ((a, b), (&c, &s)) in low.iter_mut().zip(high).zip(turns) {
+                    turn(a, b, c, s);
+                }
+            }
+            Pairing::Interleaved => {
+                for ([a, b], (&c, &s)) in head.as_chunks_mut::<2>().0.iter_mut().zip(turns) {
+                    turn(a, b, c, s);
+                }
+            }
+        }
+    }
+
+    fn scale(&self, head: &mut [f32], row: Range<usize>, pairing: Pairing, side: Side) {
+        for (i, &scale) in self.query_scale[row].iter().enumerate() {
+            let scale = match side {
+                Side::Query => scale,
+                Side::Key => 1.0 / scale,
+            };
+            let (a, b) = match pairing {
+                Pairing::Half => (i, i + self.half),
+                Pairing::Interleaved => (2 * i, 2 * i + 1),
+            };
+            head[a] *= scale;
+            head[b] *= scale;
         }
     }
 }
@@ -208,7 +262,13 @@ fn frequencies(rope: &Rope, len: usize) -> Vec<f32> {
             .map(|(f, &d)| f / f64::from(d))
             .collect(),
     };
-    scaled.into_iter().map(|f| f as f32).collect()
+    scaled
+        .into_iter()
+        .map(|f| match rope.precision {
+            FrequencyPrecision::F32 => f as f32,
+            FrequencyPrecision::F16 => f16::from_f64(f).to_f32(),
+        })
+        .collect()
 }
 
 /// YaRN's blend of stretched and plain frequencies (Peng et al. 2023, eqs. 17 to 23).

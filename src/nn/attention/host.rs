@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::Shape;
 use crate::Result;
 use crate::arch::QueryScale;
-use crate::nn::Step;
 use crate::nn::cache::Plane;
+use crate::nn::{Side, Step};
 
 /// Keys of one tile: 64 vectors of 128 f32 are 32 KiB, an L1 cache.
 const KEY_TILE: usize = 64;
@@ -36,8 +36,8 @@ pub(super) fn attend(
     let mut q: Vec<f32> = q.flatten_all()?.to_vec1()?;
     let mut k: Vec<f32> = k.flatten_all()?.to_vec1()?;
     let v: Vec<f32> = v.flatten_all()?.to_vec1()?;
-    step.rotary.turn(&mut q, head_dim, n_heads);
-    step.rotary.turn(&mut k, head_dim, kv_heads);
+    step.rotary.turn(&mut q, head_dim, n_heads, Side::Query);
+    step.rotary.turn(&mut k, head_dim, kv_heads, Side::Key);
     if shape.query_scale != QueryScale::None {
         for (i, token) in q.chunks_exact_mut(n_heads * head_dim).enumerate() {
             let scale = shape.query_scale.at(step.start + i);

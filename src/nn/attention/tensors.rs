@@ -4,8 +4,8 @@ use candle_core::{D, DType, Tensor};
 
 use super::Shape;
 use crate::Result;
-use crate::arch::{Pairing, QueryScale};
-use crate::nn::{RotaryTable, Step};
+use crate::arch::QueryScale;
+use crate::nn::{RotaryTable, Side, Step};
 
 /// As [`super::host::attend`], with keys and values `[kv_heads, capacity, head_dim]`.
 pub(super) fn attend(
@@ -18,14 +18,14 @@ pub(super) fn attend(
     let total = step.start + step.len;
     // [T, heads, d] → [heads, T, d]
     let by_head = |x: &Tensor| x.transpose(0, 1)?.contiguous();
-    let mut q = turn(&step.rotary, &by_head(q)?)?;
+    let mut q = by_head(&turn(&step.rotary, q, Side::Query)?)?;
     if shape.query_scale != QueryScale::None {
         let scale: Vec<f32> = (step.start..total)
             .map(|p| shape.query_scale.at(p))
             .collect();
         q = q.broadcast_mul(&Tensor::from_vec(scale, (1, step.len, 1), q.device())?)?;
     }
-    let k = turn(&step.rotary, &by_head(k)?)?.to_dtype(keys.dtype())?;
+    let k = by_head(&turn(&step.rotary, k, Side::Key)?)?.to_dtype(keys.dtype())?;
     let v = by_head(v)?.to_dtype(values.dtype())?;
     keys.slice_set(&k, 1, step.start)?;
     values.slice_set(&v, 1, step.start)?;
@@ -52,24 +52,10 @@ pub(super) fn attend(
         .reshape((step.len, shape.n_heads * shape.head_dim))?)
 }
 
-/// Turns `x`, `[heads, T, d]`; dimensions past the rotary ones pass through.
-fn turn(table: &RotaryTable, x: &Tensor) -> Result<Tensor> {
-    let Some((cos, sin)) = table.tensors(x.device())? else {
-        return Ok(x.clone());
-    };
-    let (_, _, dim) = x.dims3()?;
-    let rotary = 2 * cos.dim(D::Minus1)?;
-    let turning = x.narrow(2, 0, rotary)?.unsqueeze(0)?.contiguous()?;
-    let turned = match table.pairing() {
-        Pairing::Half => candle_nn::rotary_emb::rope(&turning, &cos, &sin)?,
-        Pairing::Interleaved => candle_nn::rotary_emb::rope_i(&turning, &cos, &sin)?,
-    }
-    .squeeze(0)?;
-    if rotary == dim {
-        return Ok(turned);
-    }
-    Ok(Tensor::cat(
-        &[&turned, &x.narrow(2, rotary, dim - rotary)?],
-        2,
-    )?)
+/// Turns `x`, `[T, heads, d]`, on the host: it is one step's queries or keys, not the cache.
+fn turn(table: &RotaryTable, x: &Tensor, side: Side) -> Result<Tensor> {
+    let (tokens, heads, dim) = x.dims3()?;
+    let mut host: Vec<f32> = x.flatten_all()?.to_vec1()?;
+    table.turn(&mut host, dim, heads, side);
+    Ok(Tensor::from_vec(host, (tokens, heads, dim), x.device())?)
 }
