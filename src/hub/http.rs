@@ -134,7 +134,7 @@ impl<'a> Http<'a> {
             }
             let response = self
                 .runtime
-                .block_on(request.send())
+                .block_on(async { request.send().await })
                 .map_err(|e| self.unreachable(&url, &e))?;
             let status = response.status();
             if status.is_redirection() && response.headers().contains_key(header::LOCATION) {
@@ -412,7 +412,7 @@ impl Answer<'_> {
         let url = self.response.url().clone();
         self.http
             .runtime
-            .block_on(self.response.chunk())
+            .block_on(async { self.response.chunk().await })
             .map_err(|e| self.http.unreachable(&url, &e))
     }
 
