@@ -44,6 +44,9 @@ pub(crate) fn fetch(
     });
     let mut backoff = Backoff::new(http.options);
     while partial.len < source.file.size {
+        if stop.load(Ordering::Relaxed) {
+            return Err(stopped(source.file, partial.len));
+        }
         let before = partial.len;
         match attempt(http, source, &mut partial, stop) {
             Ok(()) => {}
