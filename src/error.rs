@@ -37,6 +37,9 @@ pub enum Error {
     /// A token id outside the model's vocabulary.
     #[error("token id {id} is outside the vocabulary of {vocab_size}")]
     TokenId { id: u32, vocab_size: usize },
+    /// Stopped from outside (Ctrl-C).
+    #[error("interrupted")]
+    Interrupted,
     /// Text could not be turned into tokens, or a template could not be rendered.
     #[error("{0}")]
     Text(String),

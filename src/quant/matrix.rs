@@ -38,9 +38,11 @@ impl Matrix {
         };
         let encoding = tensor.encoding;
         let store = match encoding {
-            Encoding::F32 => {
-                Store::Dense(Tensor::from_vec(tensor.to_f32()?, (rows, cols), &Device::Cpu)?)
-            }
+            Encoding::F32 => Store::Dense(Tensor::from_vec(
+                tensor.to_f32()?,
+                (rows, cols),
+                &Device::Cpu,
+            )?),
             _ => {
                 let dtype = encoding.to_candle().ok_or_else(|| {
                     Error::Unsupported(format!("{encoding} matrices are not supported"))
@@ -50,7 +52,12 @@ impl Matrix {
                 Store::Blocks(QTensor::new(storage, (rows, cols))?)
             }
         };
-        Ok(Self { rows, cols, encoding, store })
+        Ok(Self {
+            rows,
+            cols,
+            encoding,
+            store,
+        })
     }
 
     /// Number of rows: the outputs of the layer.

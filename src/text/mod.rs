@@ -1,1 +1,20 @@
-//! text
+//! Text to tokens and back: tokenizers of every format behind one type, streaming output, stop
+//! strings and chat templates.
+
+mod byte_level;
+mod decode;
+mod folder;
+mod gguf;
+mod glm;
+mod hf;
+mod pieces;
+mod pretokenize;
+mod spm;
+mod tiktoken;
+mod tokenizer;
+
+#[cfg(test)]
+mod tests;
+
+pub use decode::TextStream;
+pub use tokenizer::{Specials, Tokenizer};

@@ -1,0 +1,359 @@
+//! Finding and reading the tokenizer of a folder in the hub's layout.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::hf::{ByteLevelParts, Hf, added_token};
+use super::spm::{self, Piece, Spm, UserDefined};
+use super::tokenizer::{Engine, Inner, Tokenizer};
+use super::{glm, pieces, pretokenize, tiktoken};
+use crate::{Error, Result};
+
+/// Larger tokenizer files are refused; real ones stay below 40 MB.
+const MAX_FILE: u64 = 512 << 20;
+
+/// `tokenizer_config.json`, with `special_tokens_map.json` and `config.json` behind it.
+#[derive(Default)]
+pub(super) struct Config {
+    tokenizer: Map<String, Value>,
+    specials: Map<String, Value>,
+    model: Map<String, Value>,
+}
+
+/// Reads a file of the folder; `None` if it is not there.
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    let meta = match std::fs::metadata(path) {
+        Ok(meta) => meta,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io(path, e)),
+    };
+    if meta.len() > MAX_FILE {
+        let message = format!("{} bytes, too large for what it should be", meta.len());
+        return Err(Error::format(path, message));
+    }
+    std::fs::read(path)
+        .map(Some)
+        .map_err(|e| Error::io(path, e))
+}
+
+/// Reads a JSON object of the folder; empty if it is not there.
+pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>> {
+    let Some(bytes) = read(path)? else {
+        return Ok(Map::new());
+    };
+    serde_json::from_slice(&bytes).map_err(|e| Error::format(path, e.to_string()))
+}
+
+impl Config {
+    pub fn read(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            tokenizer: read_object(&folder.join("tokenizer_config.json"))?,
+            specials: read_object(&folder.join("special_tokens_map.json"))?,
+            model: read_object(&folder.join("config.json"))?,
+        })
+    }
+
+    pub fn class(&self) -> &str {
+        self.tokenizer
+            .get("tokenizer_class")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    fn flag(&self, key: &str) -> Option<bool> {
+        self.tokenizer.get(key)?.as_bool()
+    }
+
+    pub fn number(&self, key: &str) -> Option<u32> {
+        self.tokenizer.get(key)?.as_u64()?.try_into().ok()
+    }
+
+    /// The text of a token like `bos_token`, a string or an object with `content`.
+    pub fn token(&self, key: &str) -> Option<&str> {
+        let text = |map: &'_ Map<String, Value>| -> Option<String> {
+            let value = map.get(key)?;
+            let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
+            Some(text.to_string())
+        };
+        let value = match text(&self.tokenizer) {
+            Some(_) => self.tokenizer.get(key)?,
+            None => self.specials.get(key)?,
+        };
+        value.as_str().or_else(|| value.get("content")?.as_str())
+    }
+
+    /// The id of `name` (`bos`, `eos`): by its token's text, else as `config.json` has it.
+    fn id(&self, engine: &Engine, name: &str) -> Option<u32> {
+        if let Some(id) = self
+            .token(&format!("{name}_token"))
+            .and_then(|t| engine.id_of(t))
+        {
+            return Some(id);
+        }
+        let value = self.model.get(&format!("{name}_token_id"))?;
+        let value = value
+            .as_array()
+            .and_then(|list| list.first())
+            .unwrap_or(value);
+        value.as_u64()?.try_into().ok()
+    }
+
+    /// The entries of `added_tokens_decoder`, by id: text and whether it is special.
+    pub fn added(&self) -> Vec<(u32, String, bool)> {
+        let entries = self
+            .tokenizer
+            .get("added_tokens_decoder")
+            .and_then(Value::as_object);
+        let mut added: Vec<_> = entries
+            .into_iter()
+            .flatten()
+            .filter_map(|(id, token)| {
+                let text = token.get("content")?.as_str()?.to_string();
+                let special = token
+                    .get("special")
+                    .and_then(Value::as_bool)
+                    .unwrap_or(false);
+                Some((id.parse().ok()?, text, special))
+            })
+            .collect();
+        added.sort();
+        added
+    }
+
+    /// Texts of the tokens that are special by their role.
+    fn special_texts(&self) -> Vec<&str> {
+        ["bos", "eos", "unk", "pad", "cls", "sep", "mask"]
+            .iter()
+            .filter_map(|name| self.token(&format!("{name}_token")))
+            .collect()
+    }
+}
+
+/// What holds unless the configuration says otherwise.
+#[derive(Default)]
+pub(super) struct Defaults {
+    /// Put before a text.
+    pub prefix: Vec<u32>,
+    /// Put after a text.
+    pub suffix: Vec<u32>,
+    pub bos: Option<u32>,
+    pub eos: Option<u32>,
+    /// Ids that end an answer, besides EOS and the marks known by their texts.
+    pub ends: Vec<u32>,
+}
+
+/// Opens the tokenizer of `folder`; `None` if there is none.
+pub(super) fn open(folder: &Path) -> Result<Option<Tokenizer>> {
+    let config = Config::read(folder)?;
+    let json = folder.join("tokenizer.json");
+    if let Some(bytes) = read(&json)? {
+        return tokenizer_json(&json, &bytes, &config).map(Some);
+    }
+    if let Some(path) = with_extension(folder, "tiktoken")? {
+        return tiktoken::open(&path, &config).map(Some);
+    }
+    for name in [
+        "tokenizer.model",
+        "ice_text.model",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+    ] {
+        let path = folder.join(name);
+        if let Some(bytes) = read(&path)? {
+            return match tiktoken::looks_like(&bytes) {
+                true => tiktoken::open(&path, &config).map(Some),
+                false => sentencepiece(&path, &bytes, &config).map(Some),
+            };
+        }
+    }
+    let (vocab, merges) = (folder.join("vocab.json"), folder.join("merges.txt"));
+    match (read(&vocab)?, read(&merges)?) {
+        (Some(v), Some(m)) => vocab_and_merges(folder, &v, &m, &config).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn with_extension(folder: &Path, extension: &str) -> Result<Option<PathBuf>> {
+    let mut found = None;
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
+        let path = entry.map_err(|e| Error::io(folder, e))?.path();
+        if path.extension().is_some_and(|e| e == extension) {
+            found = found.max(Some(path));
+        }
+    }
+    Ok(found)
+}
+
+/// Puts the tokenizer together, the configuration's wishes applied to the defaults.
+pub(super) fn finish(
+    engine: Engine,
+    mut defaults: Defaults,
+    vocab_size: usize,
+    config: &Config,
+) -> Tokenizer {
+    let bos = config.id(&engine, "bos").or(defaults.bos);
+    let eos = config.id(&engine, "eos").or(defaults.eos);
+    let apply = |flag, token: Option<u32>, ids: &mut Vec<u32>| match (config.flag(flag), token) {
+        (Some(true), Some(id)) if !ids.contains(&id) => ids.insert(0, id),
+        (Some(false), Some(id)) => ids.retain(|&other| other != id),
+        _ => {}
+    };
+    apply("add_bos_token", bos, &mut defaults.prefix);
+    apply("add_eos_token", eos, &mut defaults.suffix);
+    let mut ends = engine.end_ids();
+    ends.extend(defaults.ends);
+    Tokenizer::new(Inner {
+        prefix: defaults.prefix,
+        suffix: defaults.suffix,
+        bos,
+        eos,
+        ends,
+        vocab_size,
+        engine,
+    })
+}
+
+fn tokenizer_json(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenizer> {
+    let error = |message: String| Error::format(path, message);
+    let mut hf = Hf::from_json(bytes).map_err(error)?;
+    for (id, text, special) in config.added() {
+        if hf.id_of(&text).is_none() {
+            hf.add(added_token(&text, special), id).map_err(error)?;
+        }
+    }
+    let (prefix, suffix) = hf.affixes();
+    let size = hf.vocab_size();
+    let engine = Engine::Hf(Box::new(hf));
+    let defaults = Defaults {
+        prefix,
+        suffix,
+        ..Defaults::default()
+    };
+    Ok(finish(engine, defaults, size, config))
+}
+
+/// GPT-2's `vocab.json` and `merges.txt` (OPT, GLM-10B, Qwen2).
+fn vocab_and_merges(
+    folder: &Path,
+    vocab: &[u8],
+    merges: &[u8],
+    config: &Config,
+) -> Result<Tokenizer> {
+    let path = folder.join("vocab.json");
+    let mut vocab: std::collections::HashMap<String, u32> =
+        serde_json::from_slice(vocab).map_err(|e| Error::format(&path, e.to_string()))?;
+    let mut special: Vec<String> = config
+        .special_texts()
+        .iter()
+        .map(|t| t.to_string())
+        .collect();
+    let mut plain = Vec::new();
+    let extra = read_object(&folder.join("added_tokens.json"))?;
+    let extra = extra
+        .iter()
+        .filter_map(|(text, id)| Some((id.as_u64()?.try_into().ok()?, text.clone(), true)));
+    for (id, text, is_special) in config.added().into_iter().chain(extra) {
+        vocab.entry(text.clone()).or_insert(id);
+        match is_special {
+            true => special.push(text),
+            false => plain.push(text),
+        }
+    }
+    let path = folder.join("merges.txt");
+    let merges = String::from_utf8_lossy(merges);
+    let merges = merges
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("#version"))
+        .map(|line| {
+            let (a, b) = line
+                .split_once(' ')
+                .ok_or_else(|| Error::format(&path, format!("`{line}` is not a pair of pieces")))?;
+            Ok((a.to_string(), b.to_string()))
+        })
+        .collect::<Result<_>>()?;
+    let qwen = config.class().starts_with("Qwen2");
+    let rule = pretokenize::rule(if qwen { "qwen2" } else { "gpt-2" })?;
+    let size = vocab.values().max().map_or(0, |&id| id as usize + 1);
+    let known = |t: &&String| vocab.contains_key(t.as_str());
+    let added = special.iter().filter(known).map(|t| added_token(t, true));
+    let added = added.chain(plain.iter().filter(known).map(|t| added_token(t, false)));
+    let added = added.collect();
+    let hf = Hf::byte_level(ByteLevelParts {
+        vocab: vocab.into_iter().collect(),
+        merges,
+        patterns: rule.patterns,
+        ignore_merges: false,
+        nfc: qwen,
+        added,
+    })
+    .map_err(|e| Error::format(&path, e.to_string()))?;
+    let engine = Engine::Hf(Box::new(hf));
+    let mut defaults = Defaults::default();
+    if config.class() == "GLMGPT2Tokenizer" {
+        defaults.prefix.extend(engine.id_of("[CLS]"));
+        defaults.suffix.extend(config.id(&engine, "eos"));
+    }
+    Ok(finish(engine, defaults, size, config))
+}
+
+fn sentencepiece(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenizer> {
+    let error = |message: String| Error::format(path, message);
+    let mut vocabulary = spm::parse(bytes).map_err(error)?;
+    if path.file_name().is_some_and(|n| n == "ice_text.model") {
+        return glm::chatglm1(vocabulary, config).map_err(error);
+    }
+    if config.class() == "ChatGLMTokenizer" {
+        return glm::chatglm2(vocabulary, config).map_err(error);
+    }
+    let t5 = path.file_name().is_some_and(|n| n == "spiece.model");
+    if t5 {
+        // The sentinels follow the file's pieces, the last first.
+        for n in (0..config.number("extra_ids").unwrap_or(100).min(1000)).rev() {
+            vocabulary
+                .pieces
+                .push(mark(&format!("<extra_id_{n}>"), pieces::Kind::Control));
+        }
+    }
+    for (id, text, special) in config.added() {
+        let kind = match special {
+            true => pieces::Kind::Control,
+            false => pieces::Kind::UserDefined,
+        };
+        let (id, n) = (id as usize, vocabulary.pieces.len());
+        match vocabulary.pieces.get_mut(id) {
+            Some(piece) if piece.text == text && special => piece.kind = kind,
+            Some(_) => {}
+            None if id == n => vocabulary.pieces.push(mark(&text, kind)),
+            None => {
+                return Err(error(format!(
+                    "added token {text}: id {id}, {n} is the next"
+                )));
+            }
+        }
+    }
+    let (bos, eos, size) = (vocabulary.bos, vocabulary.eos, vocabulary.pieces.len());
+    let spm = Spm::new(vocabulary, UserDefined::Inside).map_err(error)?;
+    let ids = |id: Option<u32>| id.into_iter().collect::<Vec<_>>();
+    let (prefix, suffix) = match t5 {
+        true => (Vec::new(), ids(eos)),
+        false => (ids(bos), Vec::new()),
+    };
+    let defaults = Defaults {
+        prefix,
+        suffix,
+        bos,
+        eos,
+        ends: Vec::new(),
+    };
+    Ok(finish(Engine::Spm(Box::new(spm)), defaults, size, config))
+}
+
+/// A piece that the vocabulary file lacks.
+pub(super) fn mark(text: &str, kind: pieces::Kind) -> Piece {
+    Piece {
+        text: text.to_string(),
+        score: 0.0,
+        kind,
+    }
+}

@@ -1,0 +1,196 @@
+//! Vocabularies as GGUF stores them: pieces, scores and kinds, with the rules that llama.cpp
+//! goes by. Keys: `docs/gguf.md` in the ggml repository.
+
+use super::hf::{ByteLevelParts, Hf, added_token};
+use super::pieces::Kind;
+use super::pretokenize;
+use super::spm::{Algorithm, Charsmap, Piece, Spm, UserDefined, Vocabulary};
+use super::tokenizer::{Engine, Inner, Tokenizer};
+use crate::Result;
+use crate::weights::gguf::{Array, Metadata, Value};
+
+const MODEL: &str = "tokenizer.ggml.model";
+const TOKENS: &str = "tokenizer.ggml.tokens";
+const TYPES: &str = "tokenizer.ggml.token_type";
+const SCORES: &str = "tokenizer.ggml.scores";
+const MERGES: &str = "tokenizer.ggml.merges";
+const PRE: &str = "tokenizer.ggml.pre";
+const CHARSMAP: &str = "tokenizer.ggml.precompiled_charsmap";
+
+/// Opens the vocabulary in `meta`; `None` if it has none.
+pub(super) fn open(meta: &Metadata) -> Result<Option<Tokenizer>> {
+    let Some(model) = meta.str(MODEL)? else {
+        return Ok(None);
+    };
+    let (engine, add_bos, add_eos) = match model {
+        "no_vocab" | "none" => return Ok(None),
+        "llama" => (spm(meta, Algorithm::Bpe)?, true, false),
+        "t5" => (spm(meta, Algorithm::Unigram)?, false, true),
+        "gpt2" => bpe(meta)?,
+        other => {
+            return Err(meta.error(
+                MODEL,
+                format!("`{other}`; llama, gpt2 and t5 vocabularies are read"),
+            ));
+        }
+    };
+    let size = tokens(meta)?.len();
+    let id = |name: &str| -> Result<Option<u32>> {
+        let id = meta.u32(&format!("tokenizer.ggml.{name}_token_id"))?;
+        Ok(id.filter(|&id| (id as usize) < size))
+    };
+    let flag = |name: &str, default| -> Result<bool> {
+        let flag = meta.bool(&format!("tokenizer.ggml.add_{name}_token"))?;
+        Ok(flag.unwrap_or(default))
+    };
+    // llama.cpp's ids for files that do not say.
+    let spm = model == "llama";
+    let bos = id("bos")?.or_else(|| spm.then_some(1));
+    let eos = id("eos")?.or_else(|| (model != "gpt2").then_some(if spm { 2 } else { 1 }));
+    let mut ends = engine.end_ids();
+    ends.extend(id("eot")?);
+    ends.extend(id("eom")?);
+    let mut prefix = Vec::new();
+    let glm = meta
+        .str("general.architecture")?
+        .is_some_and(|a| a == "chatglm" || a == "glm4");
+    match glm.then(|| glm_prefix(&engine)).flatten() {
+        Some(ids) => prefix.extend(ids),
+        None if flag("bos", add_bos)? => prefix.extend(bos),
+        None => {}
+    }
+    let suffix = if flag("eos", add_eos)? { eos } else { None };
+    Ok(Some(Tokenizer::new(Inner {
+        prefix,
+        suffix: suffix.into_iter().collect(),
+        bos,
+        eos,
+        ends,
+        vocab_size: size,
+        engine,
+    })))
+}
+
+/// What ChatGLM2, ChatGLM3 and GLM-4 put before every text.
+fn glm_prefix(engine: &Engine) -> Option<[u32; 2]> {
+    let sop = engine.id_of("<sop>").or_else(|| engine.id_of("sop"))?;
+    Some([engine.id_of("[gMASK]")?, sop])
+}
+
+fn tokens(meta: &Metadata) -> Result<&[String]> {
+    let tokens = meta.strings(TOKENS)?.filter(|t| !t.is_empty());
+    tokens.ok_or_else(|| meta.error(TOKENS, "missing or empty; the vocabulary is wanted"))
+}
+
+/// The kind of each piece; normal where the file does not say.
+fn kinds(meta: &Metadata, n: usize) -> Result<Vec<Kind>> {
+    let Some(types) = meta.u32s(TYPES)? else {
+        return Ok(vec![Kind::Normal; n]);
+    };
+    if types.len() != n {
+        return Err(meta.error(TYPES, format!("{} types for {n} tokens", types.len())));
+    }
+    types
+        .iter()
+        .map(|&t| {
+            Kind::from_number(t.into())
+                .ok_or_else(|| meta.error(TYPES, format!("type {t}; 1 to 6 are known")))
+        })
+        .collect()
+}
+
+fn spm(meta: &Metadata, algorithm: Algorithm) -> Result<Engine> {
+    let tokens = tokens(meta)?;
+    let kinds = kinds(meta, tokens.len())?;
+    let scores = meta.f32s(SCORES)?.filter(|s| s.len() == tokens.len());
+    let scores =
+        scores.ok_or_else(|| meta.error(SCORES, format!("{} scores are wanted", tokens.len())))?;
+    let pieces = tokens.iter().zip(scores).zip(kinds);
+    let pieces = pieces
+        .map(|((text, &score), kind)| Piece {
+            text: text.clone(),
+            score,
+            kind,
+        })
+        .collect();
+    let flag = |name: &str, default| -> Result<bool> {
+        Ok(meta
+            .bool(&format!("tokenizer.ggml.{name}"))?
+            .unwrap_or(default))
+    };
+    let vocabulary = Vocabulary {
+        pieces,
+        algorithm,
+        byte_fallback: true,
+        charsmap: charsmap(meta)?,
+        add_dummy_prefix: flag("add_space_prefix", true)?,
+        remove_extra_whitespaces: flag("remove_extra_whitespaces", false)?,
+        escape_whitespaces: true,
+        unk: meta
+            .u32("tokenizer.ggml.unknown_token_id")?
+            .or(Some(if algorithm == Algorithm::Bpe { 0 } else { 2 })),
+        bos: None,
+        eos: None,
+    };
+    let spm = Spm::new(vocabulary, UserDefined::Cut).map_err(|e| meta.error(TOKENS, e))?;
+    Ok(Engine::Spm(Box::new(spm)))
+}
+
+fn charsmap(meta: &Metadata) -> Result<Option<Charsmap>> {
+    let blob: Option<Vec<u8>> = match meta.get(CHARSMAP) {
+        None => return Ok(None),
+        Some(Value::Array(Array::Other(values))) => values
+            .iter()
+            .map(|v| match *v {
+                Value::U8(byte) => Some(byte),
+                Value::I8(byte) => Some(byte.cast_unsigned()),
+                _ => None,
+            })
+            .collect(),
+        Some(_) => None,
+    };
+    let blob = blob.ok_or_else(|| meta.error(CHARSMAP, "an array of bytes is wanted"))?;
+    Charsmap::parse(&blob).map_err(|e| meta.error(CHARSMAP, e))
+}
+
+/// Byte-level BPE, and whether BOS and EOS are put around a text unless the file says otherwise.
+fn bpe(meta: &Metadata) -> Result<(Engine, bool, bool)> {
+    let tokens = tokens(meta)?;
+    let kinds = kinds(meta, tokens.len())?;
+    let rule = pretokenize::rule(meta.str(PRE)?.unwrap_or_default())
+        .map_err(|e| meta.error(PRE, e.to_string()))?;
+    let merges = meta
+        .strings(MERGES)?
+        .ok_or_else(|| meta.error(MERGES, "missing; a gpt2 vocabulary needs them"))?;
+    let merges = merges
+        .iter()
+        .map(|line| {
+            // A piece may itself begin with a space.
+            let rest = line.get(1..).and_then(|rest| rest.find(' '));
+            rest.map(|at| (line[..at + 1].to_string(), line[at + 2..].to_string()))
+                .or_else(|| {
+                    let (a, b) = line.split_once(' ')?;
+                    Some((a.to_string(), b.to_string()))
+                })
+                .ok_or_else(|| meta.error(MERGES, format!("`{line}` is not a pair of pieces")))
+        })
+        .collect::<Result<_>>()?;
+    let added = tokens.iter().zip(&kinds).filter_map(|(text, kind)| {
+        let special = match kind {
+            Kind::Control | Kind::Unknown => true,
+            Kind::UserDefined => false,
+            _ => return None,
+        };
+        (!text.is_empty()).then(|| added_token(text, special))
+    });
+    let hf = Hf::byte_level(ByteLevelParts {
+        vocab: tokens.iter().cloned().zip(0u32..).collect(),
+        merges,
+        patterns: rule.patterns,
+        ignore_merges: rule.ignore_merges,
+        nfc: false,
+        added: added.collect(),
+    })
+    .map_err(|e| meta.error(MERGES, e.to_string()))?;
+    Ok((Engine::Hf(Box::new(hf)), rule.add_bos, false))
+}
