@@ -46,6 +46,9 @@ pub enum Error {
     /// Anything that a user asked for and this build or model cannot do.
     #[error("{0}")]
     Unsupported(String),
+    /// A model could not be found or fetched.
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
     /// The tensor library failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
