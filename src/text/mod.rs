@@ -10,6 +10,8 @@ mod hf;
 mod pieces;
 mod pretokenize;
 mod spm;
+mod stop;
+mod template;
 mod tiktoken;
 mod tokenizer;
 
@@ -17,4 +19,6 @@ mod tokenizer;
 mod tests;
 
 pub use decode::TextStream;
+pub use stop::StopStrings;
+pub use template::{ChatTemplate, Message, Role};
 pub use tokenizer::{Specials, Tokenizer};
