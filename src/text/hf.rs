@@ -218,6 +218,11 @@ impl Hf {
         })
     }
 
+    #[cfg(test)]
+    pub fn to_json(&self) -> String {
+        self.tokenizer.to_string(false).unwrap()
+    }
+
     /// One more than the largest id.
     pub fn vocab_size(&self) -> usize {
         let vocab = self.tokenizer.get_vocab(true);

@@ -82,6 +82,8 @@ pub(super) struct Spm {
     plain: Matcher,
     parsed: Matcher,
     dialect: Dialect,
+    /// White space after these is dropped (Phi-3's marks).
+    greedy: Vec<u32>,
     /// Added to every id of the file (ChatGLM-6B's image tokens come first).
     id_offset: u32,
 }
@@ -112,7 +114,12 @@ impl Spm {
             }
             let mark = || (piece.text.clone(), vec![id]);
             let map = match piece.kind {
-                Kind::Normal | Kind::Unused => &mut ids,
+                Kind::Normal | Kind::Unused => {
+                    if is_reserved(&piece.text) {
+                        control.push(mark());
+                    }
+                    &mut ids
+                }
                 Kind::UserDefined => {
                     user.push(mark());
                     &mut ids
@@ -158,6 +165,7 @@ impl Spm {
             plain: Matcher::new(cut),
             pieces: v.pieces,
             dialect: Dialect::Plain,
+            greedy: Vec::new(),
             id_offset: 0,
         })
     }
@@ -175,6 +183,16 @@ impl Spm {
         self
     }
 
+    /// Drops the white space after every mark but those spelled in `except`.
+    pub fn with_greedy_marks(mut self, except: &[&str]) -> Self {
+        let marks = (0u32..).zip(&self.pieces).filter(|(_, p)| {
+            matches!(p.kind, Kind::Control | Kind::UserDefined)
+                && !except.contains(&p.text.as_str())
+        });
+        self.greedy = marks.map(|(id, _)| id).collect();
+        self
+    }
+
     /// The ids of `text`.
     pub fn encode(&self, text: &str, specials: Specials) -> Result<Vec<u32>> {
         let matcher = match specials {
@@ -186,6 +204,9 @@ impl Spm {
             match part {
                 Part::Ids(found) => ids.extend_from_slice(found),
                 Part::Text(text) => match self.dialect {
+                    Dialect::Plain if ids.last().is_some_and(|id| self.greedy.contains(id)) => {
+                        self.encode_text(text.trim_ascii_start(), &mut ids)?;
+                    }
                     Dialect::Plain => self.encode_text(text, &mut ids)?,
                     Dialect::Ice => self.encode_text(&ice(text), &mut ids)?,
                 },
@@ -282,6 +303,15 @@ impl Spm {
     pub fn cleans_spaces(&self) -> bool {
         self.dialect == Dialect::Ice
     }
+}
+
+/// Pieces like `<reserved_102>`: ordinary ones by their kind, but a template means them as marks
+/// (Baichuan's roles).
+fn is_reserved(piece: &str) -> bool {
+    let number = piece
+        .strip_prefix("<reserved_")
+        .and_then(|p| p.strip_suffix('>'));
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// The longest run of spaces that has a piece of its own.

@@ -1,4 +1,6 @@
-//! The real vocabularies in `../shared/real`, where that folder is.
+//! The real vocabularies in `../shared/real`, where that folder is; and vocabularies made here.
+
+mod made;
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
+use super::tokenizer::Engine;
 use super::{ChatTemplate, Message, Role, Specials, Tokenizer};
 use crate::weights::gguf::Gguf;
 
@@ -392,4 +395,36 @@ fn half_a_character_is_never_printed() {
     // Cut in the middle, the rest is one replacement character at the end.
     let cut = t.decode(&ids[..1], false);
     assert_eq!(cut, "\u{fffd}");
+}
+
+/// A tokenizer.json made of a real vocabulary gives the same ids, special tokens included.
+#[test]
+fn tokenizer_json_equals_its_gguf() {
+    for name in ["gpt-2", "qwen2"] {
+        let Some(t) = gguf(&format!("gguf-vocab/ggml-vocab-{name}.gguf")) else {
+            return;
+        };
+        let Engine::Hf(hf) = &t.0.engine else {
+            panic!("{name} is byte-level BPE");
+        };
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), hf.to_json()).unwrap();
+        let json = Tokenizer::from_folder(folder.path()).unwrap().unwrap();
+        for (text, ids) in pairs(name) {
+            assert_eq!(
+                json.encode(&text, Specials::Plain).unwrap(),
+                ids,
+                "{name}: {text:?}"
+            );
+            assert_decodes(&json, &ids, &text);
+        }
+        let eos = t.eos().unwrap();
+        let text = format!("a{}b", t.piece(eos).unwrap());
+        let parsed = json.encode(&text, Specials::Parse).unwrap();
+        assert_eq!(parsed, t.encode(&text, Specials::Parse).unwrap());
+        assert!(parsed.contains(&eos));
+        assert!(!json.encode(&text, Specials::Plain).unwrap().contains(&eos));
+        assert_eq!(json.decode(&parsed, false), "ab");
+        assert_eq!(json.decode(&parsed, true), text);
+    }
 }
