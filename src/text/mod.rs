@@ -2,11 +2,13 @@
 //! strings and chat templates.
 
 mod byte_level;
+mod config;
 mod decode;
 mod folder;
 mod gguf;
 mod glm;
 mod hf;
+mod hf_json;
 mod pieces;
 mod pretokenize;
 mod spm;

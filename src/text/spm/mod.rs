@@ -4,6 +4,7 @@
 //! Specification: the sources of `google/sentencepiece`.
 
 mod bpe;
+mod ice;
 mod normalize;
 mod proto;
 mod unigram;
@@ -208,7 +209,7 @@ impl Spm {
                         self.encode_text(text.trim_ascii_start(), &mut ids)?;
                     }
                     Dialect::Plain => self.encode_text(text, &mut ids)?,
-                    Dialect::Ice => self.encode_text(&ice(text), &mut ids)?,
+                    Dialect::Ice => self.encode_text(&ice::spell(text), &mut ids)?,
                 },
             }
         }
@@ -279,7 +280,7 @@ impl Spm {
             return byte_of(&piece.text).map(|b| vec![b]);
         }
         if self.dialect == Dialect::Ice
-            && let Some(text) = ice_text(&piece.text)
+            && let Some(text) = ice::text_of(&piece.text)
         {
             return Some(text.into_bytes());
         }
@@ -312,44 +313,4 @@ fn is_reserved(piece: &str) -> bool {
         .strip_prefix("<reserved_")
         .and_then(|p| p.strip_suffix('>'));
     number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// The longest run of spaces that has a piece of its own.
-const ICE_BLANKS: usize = 80;
-
-/// Spells line ends, tabs and runs of two and more spaces with ChatGLM-6B's pieces.
-fn ice(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\n' => out.push_str("<n>"),
-            '\t' => out.push_str("<|tab|>"),
-            ' ' => {
-                let mut run = 1;
-                while run < ICE_BLANKS && chars.next_if_eq(&' ').is_some() {
-                    run += 1;
-                }
-                match run {
-                    1 => out.push(' '),
-                    _ => out.push_str(&format!("<|blank_{run}|>")),
-                }
-            }
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-/// What one of those pieces stands for.
-fn ice_text(piece: &str) -> Option<String> {
-    match piece {
-        "<n>" => Some("\n".to_string()),
-        "<|tab|>" => Some("\t".to_string()),
-        _ => {
-            let run = piece.strip_prefix("<|blank_")?.strip_suffix("|>")?;
-            let run = run.parse().ok().filter(|n| (2..=ICE_BLANKS).contains(n))?;
-            Some(" ".repeat(run))
-        }
-    }
 }

@@ -51,12 +51,20 @@ pub(super) fn describe(name: &str, messages: &[Message], error: &Error) -> crate
         None if error.kind() == ErrorKind::OutOfFuel => {
             format!("chat template {name} works without end")
         }
-        None => format!("chat template {name}: {error:#}"),
+        None => format!("chat template {name}: {error}"),
     };
     if system && text.to_lowercase().contains("system") {
         text.push_str("; leave the system prompt out");
     }
-    crate::Error::Text(text)
+    crate::Error::Text(printable(&text))
+}
+
+/// `text` without the characters that command a terminal.
+fn printable(text: &str) -> String {
+    let safe = |c: char| c == '\n' || !c.is_control();
+    text.chars()
+        .map(|c| if safe(c) { c } else { '\u{fffd}' })
+        .collect()
 }
 
 fn raise_exception(text: &str) -> Result<Value, Error> {

@@ -96,7 +96,7 @@ impl ChatTemplate {
     /// If `source` is not a template.
     pub fn from_source(name: &str, source: &str) -> Result<Self> {
         let environment = environment::compile(TEMPLATE, source)
-            .map_err(|e| Error::Text(format!("chat template {name}: {e:#}")))?;
+            .map_err(|e| Error::Text(format!("chat template {name}: {e}")))?;
         Ok(Self {
             name: name.to_string(),
             environment,

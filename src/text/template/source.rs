@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::ChatTemplate;
-use crate::text::folder::{read, read_object};
+use crate::text::config::{read, read_object};
 use crate::weights::gguf::Metadata;
 use crate::{Error, Result};
 

@@ -121,7 +121,7 @@ fn unigram_finds_the_best_sum() {
         [4, 10]
     );
     assert_eq!((t.prefix(), t.suffix()), (&[][..], &[1][..]));
-    assert_eq!(t.encode_prompt("a").unwrap(), [4, 1]);
+    assert_eq!(t.encode_prompt("a", Specials::Parse).unwrap(), [4, 1]);
     assert_eq!((t.bos(), t.eos()), (None, Some(1)));
     assert_eq!(t.decode(&[4, 6, 4], false), "ab a");
 }
@@ -149,7 +149,10 @@ fn vocab_and_merges_with_the_convention_of_opt() {
         ("tokenizer_config.json", config),
     ];
     let t = open(&files).unwrap().unwrap();
-    assert_eq!(t.encode_prompt("abé").unwrap(), [257, 256, 0xc3, 0xa9]);
+    assert_eq!(
+        t.encode_prompt("abé", Specials::Parse).unwrap(),
+        [257, 256, 0xc3, 0xa9]
+    );
     assert_eq!(t.prefix(), [257]);
     assert_eq!(t.end_ids(), [257]);
     assert_eq!(t.decode(&[257, 256, 0xc3, 0xa9], false), "abé");
@@ -206,12 +209,18 @@ fn tokenizer_json_with_byte_fallback() {
     // A text that goes on from a prompt keeps its space.
     assert_eq!(t.stream_continuing().push(263), " hi");
     assert_eq!(t.prefix(), [1]);
-    assert_eq!(t.encode_prompt("<s>hi").unwrap(), [1, 263]);
-    assert_eq!(t.encode_prompt("hi").unwrap(), [1, 263]);
+    assert_eq!(t.encode_prompt("<s>hi", Specials::Parse).unwrap(), [1, 263]);
+    assert_eq!(t.encode_prompt("hi", Specials::Parse).unwrap(), [1, 263]);
     assert_eq!(t.vocab_size(), 264);
     let config = br#"{"add_bos_token": false, "add_eos_token": true, "bos_token": "<s>", "eos_token": "</s>"}"#;
     let t = open(&[("tokenizer.json", &file), ("tokenizer_config.json", config)]);
-    assert_eq!(t.unwrap().unwrap().encode_prompt("hi").unwrap(), [263, 2]);
+    assert_eq!(
+        t.unwrap()
+            .unwrap()
+            .encode_prompt("hi", Specials::Parse)
+            .unwrap(),
+        [263, 2]
+    );
 }
 
 #[test]
