@@ -51,6 +51,7 @@ impl Message {
 }
 
 /// A chat template, compiled.
+#[derive(Debug)]
 pub struct ChatTemplate {
     /// For messages: a file, a key or a format's name.
     name: String,
