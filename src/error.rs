@@ -37,12 +37,18 @@ pub enum Error {
     /// A token id outside the model's vocabulary.
     #[error("token id {id} is outside the vocabulary of {vocab_size}")]
     TokenId { id: u32, vocab_size: usize },
+    /// Stopped from outside (Ctrl-C).
+    #[error("interrupted")]
+    Interrupted,
     /// Text could not be turned into tokens, or a template could not be rendered.
     #[error("{0}")]
     Text(String),
     /// Anything that a user asked for and this build or model cannot do.
     #[error("{0}")]
     Unsupported(String),
+    /// A model could not be found or fetched.
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
     /// The tensor library failed.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -16,6 +16,7 @@ pub mod load;
 pub mod model;
 pub mod nn;
 pub mod quant;
+pub mod quantize;
 pub mod text;
 pub mod weights;
 

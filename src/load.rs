@@ -1,1 +1,165 @@
-//! load
+//! From files to a model: the one way in. [`Opened`] is a model whose configuration is read and
+//! whose tensors are found; [`Opened::model`] loads it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::Device;
+
+use crate::arch::{self, Config, Family, HeadWeight, Spec, Structure};
+use crate::generate::Defaults;
+use crate::model::{Decoder, Model, Seq2Seq};
+use crate::nn::{Builder, Storage};
+use crate::weights::gguf::{self, Gguf, Metadata};
+use crate::weights::{Checkpoint, Safetensors, Weights};
+use crate::{Error, Result};
+
+/// The GGUF key under which wick keeps the original `config.json`.
+pub const WICK_CONFIG: &str = "wick.config";
+
+/// A model that is found and understood, but not loaded.
+pub struct Opened {
+    pub path: PathBuf,
+    pub family: &'static Family,
+    pub spec: Spec,
+    pub weights: Weights,
+    pub origin: Origin,
+}
+
+/// Where the configuration came from.
+pub enum Origin {
+    /// A folder in the Hub's layout; `config` is the text of its `config.json`.
+    Folder { folder: PathBuf, config: String },
+    /// A GGUF file.
+    Gguf(Arc<Metadata>),
+}
+
+impl Opened {
+    /// Opens a folder in the Hub's layout, a `.gguf`, or a `.safetensors` with its `config.json`
+    /// beside it.
+    ///
+    /// # Errors
+    /// Names the file, key or tensor that is missing, malformed or not supported.
+    pub fn open(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Self::folder(path, checkpoint(path)?);
+        }
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("gguf") => Self::gguf(path),
+            Some("safetensors") => {
+                let folder = path.parent().unwrap_or(Path::new(""));
+                Self::folder(folder, Box::new(Safetensors::open_file(path)?))
+            }
+            _ if !path.exists() => Err(Error::io(path, std::io::ErrorKind::NotFound.into())),
+            _ => Err(Error::format(
+                path,
+                "not a model: a folder with config.json, a .gguf or a .safetensors is wanted",
+            )),
+        }
+    }
+
+    fn folder(folder: &Path, checkpoint: Box<dyn Checkpoint>) -> Result<Self> {
+        let path = folder.join("config.json");
+        let config = Config::open(&path)?;
+        let family = arch::family_of(&config)?;
+        let spec = (family.declare)(&config)?;
+        let weights = Weights::new(checkpoint, &(family.tensors)(&spec))?;
+        if spec.head.weight == HeadWeight::Tied {
+            // Some repositories store the tied head too; the reference then ignores it.
+            weights.ignore("output.weight");
+        }
+        Ok(Self {
+            path: folder.to_path_buf(),
+            family,
+            spec,
+            weights,
+            origin: Origin::Folder {
+                folder: folder.to_path_buf(),
+                config: std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?,
+            },
+        })
+    }
+
+    fn gguf(path: &Path) -> Result<Self> {
+        let file = Gguf::open(path)?;
+        let metadata = file.metadata();
+        let keys = Config::from_object(path, gguf::to_json(&metadata));
+        let (family, mut spec, table) = match metadata.str(WICK_CONFIG)? {
+            Some(text) => {
+                let config = Config::parse(path, text)?;
+                let family = arch::family_of(&config)?;
+                let spec = (family.declare)(&config)?;
+                let table = match &family.gguf {
+                    Some(gguf) => (gguf.tensors)(&spec),
+                    None => (family.tensors)(&spec).canonical(),
+                };
+                (family, spec, table)
+            }
+            None => {
+                let (family, gguf) = arch::gguf_family_of(&keys)?;
+                let spec = (gguf.declare)(&keys)?;
+                let table = (gguf.tensors)(&spec);
+                (family, spec, table)
+            }
+        };
+        let weights = Weights::new(Box::new(file), &table)?;
+        spec.head.weight = match weights.has("output.weight") {
+            true => HeadWeight::Own,
+            false => HeadWeight::Tied,
+        };
+        Ok(Self {
+            path: path.to_path_buf(),
+            family,
+            spec,
+            weights,
+            origin: Origin::Gguf(metadata),
+        })
+    }
+
+    /// Loads the weights, telling `progress` how many layers of all are done.
+    pub fn model(
+        &self,
+        device: &Device,
+        storage: Storage,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Arc<dyn Model>> {
+        let builder = Builder::new(&self.weights, device.clone(), storage);
+        Ok(match self.spec.structure {
+            Structure::EncoderDecoder(sides) => {
+                Arc::new(Seq2Seq::load(&builder, &self.spec, sides, progress)?)
+            }
+            _ => Arc::new(Decoder::load(&builder, &self.spec, progress)?),
+        })
+    }
+
+    /// The generation defaults that come with the model.
+    pub fn defaults(&self) -> Result<Defaults> {
+        match &self.origin {
+            Origin::Folder { folder, .. } => Defaults::from_folder(folder),
+            Origin::Gguf(metadata) => Defaults::from_gguf(metadata),
+        }
+    }
+
+    /// Bytes of the model's files.
+    pub fn file_bytes(&self) -> u64 {
+        let files = self.weights.checkpoint().files();
+        let size = |p: &PathBuf| std::fs::metadata(p).map_or(0, |m| m.len());
+        files.iter().map(size).sum()
+    }
+}
+
+/// The checkpoint of a folder: safetensors, sharded or single.
+fn checkpoint(folder: &Path) -> Result<Box<dyn Checkpoint>> {
+    let index = folder.join("model.safetensors.index.json");
+    if index.is_file() {
+        return Ok(Box::new(Safetensors::open_index(&index)?));
+    }
+    let single = folder.join("model.safetensors");
+    if single.is_file() {
+        return Ok(Box::new(Safetensors::open_file(&single)?));
+    }
+    Err(Error::format(
+        folder,
+        "no weights: neither model.safetensors nor model.safetensors.index.json is there",
+    ))
+}

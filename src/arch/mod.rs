@@ -1,1 +1,122 @@
-//! arch
+//! One short file per family: from its configuration to a [`Spec`], its tensor names, its layout
+//! quirks. Pure data, no tensors.
+//!
+//! A new family is a new file with a [`Family`] in it, listed in [`FAMILIES`].
+
+mod chatglm;
+mod chatglm2;
+mod config;
+mod gguf_keys;
+mod glm10b;
+mod lamda;
+mod llama;
+mod mistral;
+mod palm;
+mod qwen;
+mod qwen2;
+mod qwen3;
+mod rope;
+mod spec;
+mod t5;
+mod table;
+
+pub use config::Config;
+pub use spec::*;
+pub use table::{Change, Part, Rule, TensorTable};
+
+use crate::Result;
+
+/// A family of models: how to recognize and read its configuration, and where its tensors are.
+pub struct Family {
+    /// As in [`Spec::family`].
+    pub name: &'static str,
+    /// Whether a `config.json` is of this family.
+    pub detect: fn(&Config) -> bool,
+    /// The declaration that a `config.json` amounts to.
+    pub declare: fn(&Config) -> Result<Spec>,
+    /// The tensor names of the Hub's repositories.
+    pub tensors: fn(&Spec) -> TensorTable,
+    /// The family in GGUF, if llama.cpp knows it.
+    pub gguf: Option<GgufFamily>,
+}
+
+/// A family as llama.cpp's files have it.
+#[derive(Clone, Copy)]
+pub struct GgufFamily {
+    /// `general.architecture`.
+    pub architecture: &'static str,
+    /// The declaration that the metadata amount to (keys as in the file).
+    pub declare: fn(&Config) -> Result<Spec>,
+    /// The metadata that llama.cpp needs for a declaration.
+    pub metadata: fn(&Spec) -> serde_json::Map<String, serde_json::Value>,
+    /// llama.cpp's tensor names and layouts.
+    pub tensors: fn(&Spec) -> TensorTable,
+}
+
+/// Every family, in the order in which detection asks them.
+pub const FAMILIES: &[&Family] = &[
+    &llama::FAMILY,
+    &mistral::FAMILY,
+    &qwen::FAMILY,
+    &qwen2::FAMILY,
+    &qwen3::FAMILY,
+    &chatglm::FAMILY,
+    &chatglm2::FAMILY,
+    &glm10b::FAMILY,
+    &chatglm::GLM_130B,
+    &palm::FAMILY,
+    &lamda::FAMILY,
+    &t5::FAMILY,
+];
+
+/// The family that a `config.json` declares.
+///
+/// # Errors
+/// Names `model_type` and the families that are known.
+pub fn family_of(config: &Config) -> Result<&'static Family> {
+    if let Some(family) = FAMILIES.iter().find(|f| (f.detect)(config)) {
+        return Ok(family);
+    }
+    let found = config.opt_str("model_type")?.unwrap_or("(none)");
+    Err(config.error(
+        "model_type",
+        format!(
+            "{found} is not a family that wick runs; it runs {}",
+            names()
+        ),
+    ))
+}
+
+/// The family of a GGUF file's `general.architecture`.
+///
+/// # Errors
+/// Names the architecture and the families that are known.
+pub fn gguf_family_of(metadata: &Config) -> Result<(&'static Family, &'static GgufFamily)> {
+    let key = "general.architecture";
+    let found = metadata.opt_str(key)?.unwrap_or("(none)");
+    FAMILIES
+        .iter()
+        .find_map(|f| {
+            let gguf = f.gguf.as_ref()?;
+            (gguf.architecture == found).then_some((*f, gguf))
+        })
+        .ok_or_else(|| {
+            metadata.error(
+                key,
+                format!(
+                    "{found} is not a family that wick runs; it runs {}",
+                    names()
+                ),
+            )
+        })
+}
+
+fn names() -> String {
+    let names: Vec<&str> = FAMILIES.iter().map(|f| f.name).collect();
+    names.join(", ")
+}
+
+/// Whether `model_type` is one of `types`.
+fn model_type_is(config: &Config, types: &[&str]) -> bool {
+    matches!(config.opt_str("model_type"), Ok(Some(t)) if types.contains(&t))
+}

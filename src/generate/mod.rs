@@ -1,1 +1,9 @@
-//! generate
+//! The token loop: a [`Session`] over a model and its cache, sampling and stopping.
+
+mod defaults;
+mod sampler;
+mod session;
+
+pub use defaults::Defaults;
+pub use sampler::{Sampler, Sampling};
+pub use session::{FinishReason, Limits, Session, SessionOptions};

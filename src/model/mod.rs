@@ -1,1 +1,67 @@
-//! model
+//! Whole models: the causal decoder, behind the trait that generation uses.
+
+mod decoder;
+mod seq2seq;
+
+use candle_core::Tensor;
+
+pub use decoder::Decoder;
+pub use seq2seq::Seq2Seq;
+
+use crate::Result;
+use crate::arch::Spec;
+use crate::nn::{Cache, CacheType, Plan, Trace};
+
+/// For which of a step's positions logits are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    All,
+    Last,
+}
+
+/// What one forward pass is to do besides running its tokens.
+#[derive(Clone, Copy)]
+pub struct Pass<'a> {
+    pub plan: &'a Plan,
+    pub rows: Rows,
+    pub trace: Option<&'a Trace>,
+}
+
+/// A model that continues sequences of tokens.
+pub trait Model: Send + Sync {
+    /// The declaration that it runs.
+    fn spec(&self) -> &Spec;
+
+    /// The plan of a sequence that begins with `prompt`.
+    ///
+    /// # Errors
+    /// If the prompt lacks a token that the model cannot do without.
+    fn plan(&self, prompt: &[u32]) -> Result<Plan>;
+
+    /// How many of the first `common` tokens, which two prompts share, keep their keys and values
+    /// when the sequence's plan changes from `old` to `new`.
+    fn reusable(&self, old: &Plan, new: &Plan, common: usize) -> usize;
+
+    /// An empty cache for `capacity` tokens.
+    fn new_cache(&self, kind: CacheType, capacity: usize) -> Result<Cache>;
+
+    /// Runs a prompt through the encoder, if there is one, whose output `cache` then holds: the
+    /// tokens that the decoder begins with.
+    fn encode(
+        &self,
+        _prompt: &[u32],
+        _trace: Option<&Trace>,
+        _cache: &mut Cache,
+    ) -> Result<Option<Vec<u32>>> {
+        Ok(None)
+    }
+
+    /// Runs `ids` after what is in `cache`; f32 logits in host memory, `[1 or T, vocab]`.
+    fn forward(&self, ids: &[u32], pass: Pass<'_>, cache: &mut Cache) -> Result<Tensor>;
+
+    /// Bytes that the weights take in memory.
+    fn weight_bytes(&self) -> usize;
+
+    /// Number of weights.
+    fn n_params(&self) -> usize;
+}

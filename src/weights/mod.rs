@@ -5,6 +5,7 @@
 //! names (those of GGUF: `blk.3.attn_q.weight`), fused tensors already taken apart.
 
 mod canonical;
+pub mod export;
 pub mod gguf;
 mod host;
 mod map;

@@ -105,9 +105,14 @@ impl Safetensors {
 
 /// The map from tensor names to shard files of an index (safetensors' or PyTorch's).
 pub(super) fn read_index(path: &Path) -> Result<BTreeMap<String, String>> {
-    let size = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
+    let size = std::fs::metadata(path)
+        .map_err(|e| Error::io(path, e))?
+        .len();
     if size > MAX_INDEX_BYTES {
-        return Err(Error::format(path, format!("{size} bytes are too many for an index")));
+        return Err(Error::format(
+            path,
+            format!("{size} bytes are too many for an index"),
+        ));
     }
     let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
     let index: Index = serde_json::from_slice(&text)

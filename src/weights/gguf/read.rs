@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Array, DEFAULT_ALIGNMENT, Metadata, Value};
 use crate::quant::Encoding;
@@ -17,7 +18,7 @@ const MAX_DEPTH: usize = 8;
 
 /// An open GGUF file.
 pub struct Gguf {
-    metadata: Metadata,
+    metadata: Arc<Metadata>,
     tensors: BTreeMap<String, TensorInfo>,
     /// Byte offset of each tensor in the file.
     offsets: BTreeMap<String, usize>,
@@ -39,7 +40,7 @@ impl Gguf {
         }
         .file()?;
         Ok(Self {
-            metadata,
+            metadata: Arc::new(metadata),
             tensors,
             offsets,
             map,
@@ -47,8 +48,8 @@ impl Gguf {
     }
 
     /// The file's key-value metadata.
-    pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+    pub fn metadata(&self) -> Arc<Metadata> {
+        self.metadata.clone()
     }
 }
 

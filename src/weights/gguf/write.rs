@@ -71,7 +71,8 @@ impl<W: Write + Seek> Writer<W> {
     fn pad(&mut self) -> std::io::Result<()> {
         let at = self.out.stream_position()?;
         let gap = at.next_multiple_of(DEFAULT_ALIGNMENT) - at;
-        self.out.write_all(&[0; DEFAULT_ALIGNMENT as usize][..gap as usize])
+        self.out
+            .write_all(&[0; DEFAULT_ALIGNMENT as usize][..gap as usize])
     }
 
     /// Writes the data of the next tensor, which must be `name` and have the announced size.

@@ -1,0 +1,153 @@
+//! ChatGLM2 and ChatGLM3: RMSNorm before each branch, half of each head turned in interleaved
+//! pairs, few key heads, SwiGLU. Reference: `modeling_chatglm.py` of THUDM/chatglm2-6b.
+
+use serde_json::json;
+
+use super::*;
+
+pub const FAMILY: Family = Family {
+    name: "chatglm2",
+    // All generations say `chatglm`; only these have these keys.
+    detect: |c| {
+        model_type_is(c, &["chatglm"])
+            && c.get("padded_vocab_size").is_some()
+            && c.get("kv_channels").is_some()
+    },
+    declare,
+    tensors: |spec| {
+        let a = &spec.attention;
+        let qkv = "transformer.encoder.layers.{}.self_attention.query_key_value";
+        // With as many key heads as query heads the rows go head by head.
+        let qkv = match a.kv_heads == a.n_heads {
+            true => Rule::interleaved(
+                qkv,
+                a.n_heads,
+                Attention::qkv_names().map(|n| (n, a.head_dim)),
+            ),
+            false => Rule::stacked(qkv, a.qkv_rows()),
+        };
+        let inner = spec.ffn.inner;
+        TensorTable {
+            rules: vec![
+                Rule::same("transformer.embedding.word_embeddings", "token_embd"),
+                Rule::same(
+                    "transformer.encoder.layers.{}.input_layernorm",
+                    "blk.{}.attn_norm",
+                ),
+                qkv,
+                Rule::same(
+                    "transformer.encoder.layers.{}.self_attention.dense",
+                    "blk.{}.attn_output",
+                ),
+                Rule::same(
+                    "transformer.encoder.layers.{}.post_attention_layernorm",
+                    "blk.{}.ffn_norm",
+                ),
+                Rule::stacked(
+                    "transformer.encoder.layers.{}.mlp.dense_h_to_4h",
+                    [("blk.{}.ffn_gate", inner), ("blk.{}.ffn_up", inner)],
+                ),
+                Rule::same(
+                    "transformer.encoder.layers.{}.mlp.dense_4h_to_h",
+                    "blk.{}.ffn_down",
+                ),
+                Rule::same("transformer.encoder.final_layernorm", "output_norm"),
+                Rule::same("transformer.output_layer", "output"),
+            ],
+            optional_prefix: None,
+            ignored: vec!["transformer.rotary_pos_emb.inv_freq"],
+        }
+    },
+    gguf: None,
+};
+
+/// Keys of the training code, and the pairs that cancel out.
+const HARMLESS: &[&str] = &[
+    // The scores are divided by the layer's number and multiplied by it again.
+    "apply_query_key_layer_scaling",
+    "attention_softmax_in_fp32",
+    "bias_dropout_fusion",
+    "fp32_residual_connection",
+    "original_rope",
+    "interleaved_qkv",
+    "pre_seq_len",
+    "prefix_projection",
+    "quantization_bit",
+    "quantization_embeddings",
+];
+
+fn declare(c: &Config) -> Result<Spec> {
+    let n_heads = c.size("num_attention_heads")?;
+    let head_dim = c.size("kv_channels")?;
+    let kv_heads = match c.opt_bool("multi_query_attention")? {
+        Some(true) => c.size("multi_query_group_num")?,
+        _ => n_heads,
+    };
+    c.opt_size("multi_query_group_num")?;
+    if kv_heads > n_heads || !n_heads.is_multiple_of(kv_heads) {
+        return Err(c.error(
+            "multi_query_group_num",
+            format!("{kv_heads} found, a divisor of {n_heads} heads wanted"),
+        ));
+    }
+    let rms = c.opt_bool("rmsnorm")?.unwrap_or(true);
+    let bias = c.opt_bool("add_bias_linear")?.unwrap_or(false);
+    let qkv_bias = c.opt_bool("add_qkv_bias")?.unwrap_or(false);
+    c.only("post_layer_norm", &[json!(true)])?;
+    c.only("apply_residual_connection_post_layernorm", &[json!(false)])?;
+    c.only("tie_word_embeddings", &[json!(false)])?;
+    c.only("pre_seq_len", &[])?;
+    let rope_ratio = c.opt_f64("rope_ratio")?.unwrap_or(1.0);
+    let spec = Spec {
+        family: "chatglm2",
+        structure: Structure::Causal,
+        vocab_size: c.size("padded_vocab_size")?,
+        hidden_size: c.size("hidden_size")?,
+        n_layers: c.size("num_layers")?,
+        max_len: c.size("seq_length")?,
+        embedding: Embedding::default(),
+        position: Position::Rope(Rope {
+            theta: 10_000.0 * rope_ratio,
+            rotary_dim: head_dim / 2,
+            pairing: Pairing::Interleaved,
+            scaling: RopeScaling::None,
+            decay: None,
+            precision: FrequencyPrecision::F32,
+        }),
+        attention: Attention {
+            n_heads,
+            kv_heads,
+            head_dim,
+            scale: (head_dim as f32).powf(-0.5),
+            query_scale: QueryScale::None,
+            bias: match (bias, qkv_bias) {
+                (true, _) => AttentionBias::All,
+                (false, true) => AttentionBias::Qkv,
+                (false, false) => AttentionBias::None,
+            },
+            qk_norm: QkNorm::None,
+            window: Window::Unlimited,
+        },
+        norm: Norm {
+            kind: match rms {
+                true => NormKind::Rms,
+                false => return Err(c.error("rmsnorm", "false is not supported")),
+            },
+            eps: c.f64("layernorm_epsilon")?,
+        },
+        placement: Placement::Pre,
+        ffn: Ffn {
+            kind: FfnKind::Gated,
+            inner: c.size("ffn_hidden_size")?,
+            activation: Activation::Silu,
+            bias,
+        },
+        head: Head {
+            weight: HeadWeight::Own,
+            bias: false,
+            scale: None,
+        },
+    };
+    c.finish(HARMLESS)?;
+    Ok(spec)
+}

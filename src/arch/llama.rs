@@ -1,0 +1,148 @@
+//! LLaMA, LLaMA-2, LLaMA-3.x and what shares their configuration: RMSNorm before each branch,
+//! RoPE, SwiGLU, no biases. Reference: `modeling_llama.py` of the `transformers` library.
+
+use serde_json::json;
+
+use super::{gguf_keys, model_type_is, rope, *};
+
+pub const FAMILY: Family = Family {
+    name: "llama",
+    detect: |c| model_type_is(c, &["llama"]),
+    declare: |c| {
+        let spec = decoder(c, "llama")?;
+        c.only("use_sliding_window", &[json!(false)])?;
+        c.finish(&[])?;
+        Ok(spec)
+    },
+    tensors: |_| hub_tensors(),
+    gguf: Some(GgufFamily {
+        architecture: "llama",
+        declare: |m| gguf_keys::decoder(m, "llama", Pairing::Half),
+        metadata: |spec| gguf_keys::metadata(spec, "llama"),
+        tensors: |spec| {
+            let a = &spec.attention;
+            let rotary = spec.position.rope().map_or(0, |r| r.rotary_dim);
+            // llama.cpp turns pairs that lie side by side: its converter permutes q and k.
+            let mut table = gguf_keys::tensors();
+            for rule in &mut table.rules {
+                match rule.stored {
+                    "blk.{}.attn_q" => *rule = rule.clone().rope_pairs(a.n_heads, rotary),
+                    "blk.{}.attn_k" => *rule = rule.clone().rope_pairs(a.kv_heads, rotary),
+                    _ => {}
+                }
+            }
+            table
+        },
+    }),
+};
+
+/// The declaration of a decoder with LLaMA's configuration keys, for the families that add to it.
+/// The caller finishes the configuration.
+pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
+    let hidden_size = c.size("hidden_size")?;
+    let n_heads = c.size("num_attention_heads")?;
+    let kv_heads = c.opt_size("num_key_value_heads")?.unwrap_or(n_heads);
+    if kv_heads > n_heads || !n_heads.is_multiple_of(kv_heads) {
+        return Err(c.error(
+            "num_key_value_heads",
+            format!("{kv_heads} found, a divisor of {n_heads} heads wanted"),
+        ));
+    }
+    let head_dim = match c.opt_size("head_dim")? {
+        Some(d) => d,
+        None if hidden_size.is_multiple_of(n_heads) => hidden_size / n_heads,
+        None => {
+            return Err(c.error(
+                "hidden_size",
+                format!("{hidden_size} is not a multiple of {n_heads} heads"),
+            ));
+        }
+    };
+    let max_len = c.size("max_position_embeddings")?;
+    let bias = match c.opt_bool("attention_bias")? {
+        Some(true) => AttentionBias::All,
+        _ => AttentionBias::None,
+    };
+    Ok(Spec {
+        family,
+        structure: Structure::Causal,
+        vocab_size: c.size("vocab_size")?,
+        hidden_size,
+        n_layers: c.size("num_hidden_layers")?,
+        max_len,
+        embedding: Embedding::default(),
+        position: Position::Rope(Rope {
+            theta: rope::theta(c)?,
+            rotary_dim: head_dim,
+            pairing: Pairing::Half,
+            scaling: rope::scaling(c, max_len)?,
+            decay: None,
+            precision: FrequencyPrecision::F32,
+        }),
+        attention: Attention {
+            n_heads,
+            kv_heads,
+            head_dim,
+            scale: (head_dim as f32).powf(-0.5),
+            query_scale: QueryScale::None,
+            bias,
+            qk_norm: QkNorm::None,
+            window: Window::Unlimited,
+        },
+        norm: Norm {
+            kind: NormKind::Rms,
+            eps: c.opt_f64("rms_norm_eps")?.unwrap_or(1e-6),
+        },
+        placement: Placement::Pre,
+        ffn: Ffn {
+            kind: FfnKind::Gated,
+            inner: c.size("intermediate_size")?,
+            activation: activation(c, "hidden_act")?,
+            bias: c.opt_bool("mlp_bias")?.unwrap_or(false),
+        },
+        head: Head {
+            weight: match c.opt_bool("tie_word_embeddings")? {
+                Some(true) => HeadWeight::Tied,
+                _ => HeadWeight::Own,
+            },
+            bias: false,
+            scale: None,
+        },
+    })
+}
+
+/// The activation that a key names, as in `transformers`' `activations.py`.
+pub(super) fn activation(c: &Config, key: &str) -> Result<Activation> {
+    match c.opt_str(key)?.unwrap_or("silu") {
+        "silu" | "swish" => Ok(Activation::Silu),
+        "gelu" => Ok(Activation::Gelu),
+        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
+        "relu" => Ok(Activation::Relu),
+        other => Err(c.error(key, format!("{other} is not supported"))),
+    }
+}
+
+/// The tensor names of the Hub's LLaMA repositories.
+pub(super) fn hub_tensors() -> TensorTable {
+    TensorTable {
+        rules: vec![
+            Rule::same("model.embed_tokens", "token_embd"),
+            Rule::same("model.layers.{}.input_layernorm", "blk.{}.attn_norm"),
+            Rule::same("model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"),
+            Rule::same("model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"),
+            Rule::same("model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"),
+            Rule::same("model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"),
+            Rule::same(
+                "model.layers.{}.post_attention_layernorm",
+                "blk.{}.ffn_norm",
+            ),
+            Rule::same("model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"),
+            Rule::same("model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"),
+            Rule::same("model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"),
+            Rule::same("model.norm", "output_norm"),
+            Rule::same("lm_head", "output"),
+        ],
+        optional_prefix: None,
+        ignored: vec!["model.layers.{}.self_attn.rotary_emb.inv_freq"],
+    }
+}

@@ -1,0 +1,386 @@
+//! The columns of the table, as types: what a family declares and the one forward pass reads.
+
+/// A model, declared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// The family's name, for people: `llama`, `qwen3`.
+    pub family: &'static str,
+    pub structure: Structure,
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    pub n_layers: usize,
+    /// The context length that the model was made for (the table's MSL).
+    pub max_len: usize,
+    pub embedding: Embedding,
+    pub position: Position,
+    pub attention: Attention,
+    pub norm: Norm,
+    pub placement: Placement,
+    pub ffn: Ffn,
+    pub head: Head,
+}
+
+/// Decoder-only, prefix LM or encoder-decoder.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Structure {
+    /// Every token sees the tokens before it.
+    Causal,
+    /// The context sees itself both ways, what is generated sees what is before it.
+    Prefix(PrefixLm),
+    /// The prompt goes through an encoder; `n_layers` are the decoder's.
+    EncoderDecoder(EncoderDecoder),
+}
+
+/// The encoder's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncoderDecoder {
+    pub encoder_layers: usize,
+    /// What the decoder begins with.
+    pub start_id: u32,
+}
+
+/// How a prefix LM divides its prompt (Du et al. 2022, arXiv:2103.10360): the context ends where
+/// the start token stands; what follows fills in the blank that a mask token marks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrefixLm {
+    /// The id after which generation begins; it belongs to what is generated.
+    pub start_id: u32,
+    /// The masks, the one that is looked for first at the front.
+    pub masks: Vec<Mask>,
+}
+
+/// A mask token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mask {
+    pub id: u32,
+    pub then: AfterMask,
+}
+
+/// The positions of what fills a blank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterMask {
+    /// All have the mask's position; block positions count 1, 2, 3 …
+    Stay,
+    /// They run on after the context.
+    RunOn,
+}
+
+/// How token ids become vectors.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Embedding {
+    /// A factor on the looked-up rows (Gemma: √hidden).
+    pub scale: Option<f32>,
+}
+
+/// Where the model gets its sense of order from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Position {
+    Rope(Rope),
+    /// Each head is two halves: the first turns by the position, the second by the block
+    /// position (Du et al. 2022, arXiv:2103.10360). `rotary_dim` is that of one half.
+    Rope2d(Rope),
+    /// A learned bias for each head and bucket of distances, added to the scores (Raffel et al.
+    /// 2019, arXiv:1910.10683).
+    Relative(RelativeBias),
+    /// Learned vectors for the position and the block position, added to the embeddings; `rows`
+    /// of each.
+    LearnedBlocks {
+        rows: usize,
+    },
+}
+
+/// T5's relative position bias.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RelativeBias {
+    pub n_buckets: usize,
+    /// Distances from here on share the last bucket.
+    pub max_distance: usize,
+    pub tables: BiasTables,
+    /// A factor on the learned values.
+    pub scale: f32,
+}
+
+/// Which layers have a table of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BiasTables {
+    /// The first, for all.
+    First,
+    Each,
+}
+
+impl Position {
+    /// The rotary embedding, if there is one.
+    pub fn rope(&self) -> Option<&Rope> {
+        match self {
+            Position::Rope(rope) | Position::Rope2d(rope) => Some(rope),
+            Position::Relative(_) | Position::LearnedBlocks { .. } => None,
+        }
+    }
+}
+
+/// Rotary position embedding (Su et al. 2021, arXiv:2104.09864).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rope {
+    /// The base of the geometric series of wavelengths.
+    pub theta: f64,
+    /// How many of a head's dimensions turn; the rest pass through.
+    pub rotary_dim: usize,
+    pub pairing: Pairing,
+    pub scaling: RopeScaling,
+    /// xPos: how a pair fades with distance, if it does.
+    pub decay: Option<Decay>,
+    pub precision: FrequencyPrecision,
+}
+
+/// xPos's decay (Sun et al. 2022, arXiv:2212.10554): the pair with frequency number i of d/2 is
+/// scaled by ((2i + 0.4d) / 1.4d)^(p / base) in queries and by its inverse in keys.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decay {
+    pub base: f64,
+    /// The position of scale 1. It cancels out; a middling one keeps the numbers in range.
+    pub center: usize,
+}
+
+impl Decay {
+    /// The factor of a query's `i`-th pair at a position.
+    pub fn at(&self, i: usize, rotary_dim: usize, position: usize) -> f32 {
+        let dim = rotary_dim as f64;
+        let base = (2.0 * i as f64 + 0.4 * dim) / (1.4 * dim);
+        let power = (position as f64 - self.center as f64) / self.base;
+        base.powf(power) as f32
+    }
+}
+
+/// The precision in which a reference keeps its frequencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrequencyPrecision {
+    F32,
+    /// Rounded to half precision even when running in f32.
+    F16,
+}
+
+/// Which two dimensions form a rotating pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// `i` with `i + rotary_dim/2` (the Hub's layout, "rotate half").
+    Half,
+    /// `2i` with `2i + 1` (the original layout).
+    Interleaved,
+}
+
+/// How RoPE is stretched beyond the trained length. Formulas as in `modeling_rope_utils.py` of
+/// the `transformers` library.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RopeScaling {
+    None,
+    /// Positions divided by `factor` (position interpolation).
+    Linear {
+        factor: f64,
+    },
+    /// The base grows with the length past `original` (dynamic NTK).
+    Dynamic {
+        factor: f64,
+        original: usize,
+    },
+    /// Llama 3.1: long wavelengths divided, short kept, a ramp between.
+    Llama3 {
+        factor: f64,
+        low_freq_factor: f64,
+        high_freq_factor: f64,
+        original: usize,
+    },
+    /// YaRN (Peng et al. 2023, arXiv:2309.00071).
+    Yarn(Yarn),
+    /// Qwen v1: the base grows by powers of two with the prompt's length past `train_len`, and
+    /// stays while the prompt is continued.
+    PromptNtk {
+        train_len: usize,
+    },
+    /// Explicit divisors of every frequency (GGUF's `rope_freqs.weight`).
+    Divisors(Vec<f32>),
+}
+
+/// YaRN's parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Yarn {
+    pub factor: f64,
+    pub original: usize,
+    pub beta_fast: f64,
+    pub beta_slow: f64,
+    /// The factor on cos and sin.
+    pub attention_factor: f64,
+    /// Whether the ramp's bounds are rounded to whole dimensions.
+    pub truncate: bool,
+}
+
+/// The attention column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attention {
+    pub n_heads: usize,
+    /// Heads of keys and values: `n_heads` (MHA), 1 (MQA) or between (GQA).
+    pub kv_heads: usize,
+    pub head_dim: usize,
+    /// The factor on q·k, usually `head_dim^-0.5`.
+    pub scale: f32,
+    pub query_scale: QueryScale,
+    pub bias: AttentionBias,
+    pub qk_norm: QkNorm,
+    pub window: Window,
+}
+
+/// What else queries are multiplied by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryScale {
+    None,
+    /// ln(p + 1) / ln(train_len) at 0-based positions p past the trained length (Su 2021, "log-n
+    /// scaling"; `modeling_qwen.py`).
+    LogN {
+        train_len: usize,
+    },
+}
+
+impl QueryScale {
+    /// The factor at a 0-based position.
+    pub fn at(self, position: usize) -> f32 {
+        match self {
+            QueryScale::LogN { train_len } if position + 1 > train_len => {
+                (((position + 1) as f64).ln() / (train_len as f64).ln()) as f32
+            }
+            _ => 1.0,
+        }
+    }
+}
+
+impl Attention {
+    /// The canonical names of the three projections.
+    pub fn qkv_names() -> [&'static str; 3] {
+        ["blk.{}.attn_q", "blk.{}.attn_k", "blk.{}.attn_v"]
+    }
+
+    /// The three projections with their rows, for checkpoints that stack them.
+    pub fn qkv_rows(&self) -> [(&'static str, usize); 3] {
+        let [q, k, v] = Self::qkv_names();
+        let kv = self.kv_heads * self.head_dim;
+        [(q, self.n_heads * self.head_dim), (k, kv), (v, kv)]
+    }
+}
+
+/// Which of attention's projections have a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttentionBias {
+    None,
+    Qkv,
+    Output,
+    All,
+}
+
+/// Normalization of queries and keys before the position is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QkNorm {
+    None,
+    /// Each head on its own, one weight of `head_dim` for all.
+    PerHead,
+}
+
+/// How far back a token sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Window {
+    Unlimited,
+    /// This many tokens, itself included, in every layer.
+    All(usize),
+    /// As listed, layer by layer.
+    Layers(Vec<Option<usize>>),
+}
+
+impl Window {
+    /// The window of one layer.
+    pub fn of_layer(&self, layer: usize) -> Option<usize> {
+        match self {
+            Window::Unlimited => None,
+            Window::All(w) => Some(*w),
+            Window::Layers(v) => v.get(layer).copied().flatten(),
+        }
+    }
+}
+
+/// The norm column.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Norm {
+    pub kind: NormKind,
+    pub eps: f64,
+}
+
+/// What is normalized away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// The root mean square (Zhang & Sennrich 2019, arXiv:1910.07467).
+    Rms,
+    /// Mean and variance, with weight and bias (Ba et al. 2016, arXiv:1607.06450).
+    Layer,
+    /// Mean and variance, without a bias.
+    LayerNoBias,
+    /// The same, with one less than its weight stored.
+    LayerNoBiasPlusOne,
+}
+
+/// Where the norms stand around the residual branches.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Placement {
+    /// `h = x + attn(norm(x)); y = h + ffn(norm(h))`.
+    Pre,
+    /// `n = norm(x); y = x + attn(n) + ffn(n)` (Wang & Komatsuzaki 2021, GPT-J).
+    Parallel,
+    /// `n = norm(x); h = n·alpha + attn(n); m = norm(h); y = m·alpha + ffn(m)`: DeepNorm as GLM
+    /// has it (Wang et al. 2022, arXiv:2203.00555; `modeling_chatglm.py`).
+    Deep { alpha: f64 },
+}
+
+/// The feed-forward column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ffn {
+    pub kind: FfnKind,
+    /// Width inside.
+    pub inner: usize,
+    pub activation: Activation,
+    /// Whether its linear layers have a bias.
+    pub bias: bool,
+}
+
+/// The shape of the feed-forward layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FfnKind {
+    /// `down(act(gate(x)) · up(x))` (Shazeer 2020, arXiv:2002.05202).
+    Gated,
+    /// `down(act(up(x)))`.
+    Plain,
+}
+
+/// The activation column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    Silu,
+    /// GELU with the error function.
+    Gelu,
+    /// GELU's tanh approximation.
+    GeluTanh,
+    Relu,
+}
+
+/// How the last hidden state becomes logits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    pub weight: HeadWeight,
+    pub bias: bool,
+    /// A factor on the hidden states before the head.
+    pub scale: Option<f32>,
+}
+
+/// Which matrix the head is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadWeight {
+    /// The token embedding.
+    Tied,
+    /// Its own.
+    Own,
+}

@@ -1,0 +1,126 @@
+//! A family's tensor table: which stored tensor holds which canonical ones, and how they lie in
+//! it. Data only; [`crate::weights::Weights`] applies it.
+//!
+//! Canonical names are GGUF's (`gguf-py/gguf/constants.py`): `token_embd`, `blk.{}.attn_q`,
+//! `blk.{}.ffn_gate`, `output_norm`, `output`. `{}` stands for the layer's number. Names are
+//! written without `.weight` and `.bias`: a rule covers both.
+
+/// All the rules of one layout.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TensorTable {
+    pub rules: Vec<Rule>,
+    /// A prefix that some repositories put before every name and others leave out.
+    pub optional_prefix: Option<&'static str>,
+    /// Stored tensors that are not weights (buffers, caches): full names with `{}`.
+    pub ignored: Vec<&'static str>,
+}
+
+/// One stored tensor and what it holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    pub stored: &'static str,
+    /// The parts in the order in which their rows stand in each group.
+    pub parts: Vec<Part>,
+    /// How often the sequence of parts repeats: 1 when they are stacked, the number of heads (or
+    /// of KV groups) when they are interleaved head by head.
+    pub groups: usize,
+    pub change: Change,
+}
+
+/// One canonical tensor inside a stored one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub canonical: &'static str,
+    /// Its rows in one group; `None` for a part that is the whole stored tensor.
+    pub rows: Option<usize>,
+}
+
+/// What else is different about the stored tensor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Change {
+    None,
+    /// The rotating pairs of each head lie side by side (Meta's files, llama.cpp's `llama`)
+    /// instead of half a head apart. `heads` of the part, `rotary` dimensions of each.
+    RopePairs {
+        heads: usize,
+        rotary: usize,
+    },
+    /// The stored numbers are one less.
+    PlusOne,
+}
+
+impl Rule {
+    /// A stored tensor that only has another name.
+    pub fn same(stored: &'static str, canonical: &'static str) -> Self {
+        let part = Part {
+            canonical,
+            rows: None,
+        };
+        Self {
+            stored,
+            parts: vec![part],
+            groups: 1,
+            change: Change::None,
+        }
+    }
+
+    /// Several canonical tensors stacked in one: `(name, rows)` from top to bottom.
+    pub fn stacked<const N: usize>(
+        stored: &'static str,
+        parts: [(&'static str, usize); N],
+    ) -> Self {
+        Self::interleaved(stored, 1, parts)
+    }
+
+    /// The same sequence of parts `groups` times: `(name, rows in one group)`.
+    pub fn interleaved<const N: usize>(
+        stored: &'static str,
+        groups: usize,
+        parts: [(&'static str, usize); N],
+    ) -> Self {
+        Self {
+            stored,
+            parts: parts
+                .into_iter()
+                .map(|(canonical, rows)| Part {
+                    canonical,
+                    rows: Some(rows),
+                })
+                .collect(),
+            groups,
+            change: Change::None,
+        }
+    }
+
+    /// With the stored numbers one less.
+    pub fn plus_one(mut self) -> Self {
+        self.change = Change::PlusOne;
+        self
+    }
+
+    /// With the rotating pairs of each head side by side.
+    pub fn rope_pairs(mut self, heads: usize, rotary: usize) -> Self {
+        self.change = Change::RopePairs { heads, rotary };
+        self
+    }
+}
+
+impl TensorTable {
+    /// The table of a file that holds every tensor under its canonical name.
+    pub fn canonical(&self) -> Self {
+        let names = self.rules.iter().flat_map(|r| &r.parts);
+        Self::new(
+            names
+                .map(|p| Rule::same(p.canonical, p.canonical))
+                .collect(),
+        )
+    }
+
+    /// A table of rules with nothing optional and nothing ignored.
+    pub fn new(rules: Vec<Rule>) -> Self {
+        Self {
+            rules,
+            ..Self::default()
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Generation defaults that come with a model: `generation_config.json`, `config.json`, or GGUF
+//! metadata.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Sampling;
+use crate::arch::Config;
+use crate::weights::gguf::Metadata;
+use crate::{Error, Result};
+
+/// What a model's own files say about generating with it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Defaults {
+    /// Ids that end an answer.
+    pub stop_ids: Vec<u32>,
+    /// `None` where the files say nothing.
+    pub do_sample: Option<bool>,
+    pub temperature: Option<f32>,
+    pub top_k: Option<usize>,
+    pub top_p: Option<f32>,
+    pub min_p: Option<f32>,
+    pub repetition_penalty: Option<f32>,
+}
+
+impl Defaults {
+    /// From `generation_config.json`, with the end ids of `config.json` where it names none.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        let path = folder.join("generation_config.json");
+        let mut defaults = match path.is_file() {
+            true => Self::from_config(&Config::open(&path)?)?,
+            false => Self::default(),
+        };
+        if defaults.stop_ids.is_empty() {
+            let config = Config::open(&folder.join("config.json"))?;
+            defaults.stop_ids = ids(&config, "eos_token_id")?;
+        }
+        Ok(defaults)
+    }
+
+    fn from_config(c: &Config) -> Result<Self> {
+        let float = |key| Ok::<_, Error>(c.opt_f64(key)?.map(|v| v as f32));
+        Ok(Self {
+            stop_ids: ids(c, "eos_token_id")?,
+            do_sample: c.opt_bool("do_sample")?,
+            temperature: float("temperature")?,
+            top_k: c.opt_usize("top_k")?,
+            top_p: float("top_p")?,
+            min_p: float("min_p")?,
+            repetition_penalty: float("repetition_penalty")?,
+        })
+    }
+
+    /// From GGUF metadata: the ids that end an answer.
+    pub fn from_gguf(metadata: &Metadata) -> Result<Self> {
+        let keys = ["eos", "eot", "eom"].map(|k| format!("tokenizer.ggml.{k}_token_id"));
+        let ids = keys.iter().map(|k| metadata.u32(k));
+        Ok(Self {
+            stop_ids: ids.filter_map(Result::transpose).collect::<Result<_>>()?,
+            ..Self::default()
+        })
+    }
+
+    /// The sampling that the model's files ask for; greedy where they do not ask to sample.
+    pub fn sampling(&self) -> Sampling {
+        let base = Sampling::default();
+        if self.do_sample != Some(true) {
+            return Sampling {
+                repeat_penalty: self.repetition_penalty.unwrap_or(base.repeat_penalty),
+                ..base
+            };
+        }
+        Sampling {
+            temperature: self.temperature.unwrap_or(1.0),
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repeat_penalty: self.repetition_penalty.unwrap_or(base.repeat_penalty),
+            ..base
+        }
+    }
+}
+
+/// One id, a list of them, or none.
+fn ids(c: &Config, key: &str) -> Result<Vec<u32>> {
+    let one = |v: &Value| {
+        v.as_u64()
+            .and_then(|v| v.try_into().ok())
+            .ok_or_else(|| c.error(key, format!("{v} found, a token id wanted")))
+    };
+    match c.get(key) {
+        None => Ok(Vec::new()),
+        Some(Value::Array(items)) => items.iter().map(one).collect(),
+        Some(v) => Ok(vec![one(v)?]),
+    }
+}

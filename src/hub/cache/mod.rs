@@ -1,0 +1,11 @@
+//! The cache that Python's huggingface_hub shares: what is in it, and making room.
+//!
+//! `models--ORG--NAME/` holds `blobs/HASH` (content, under its hash), `snapshots/COMMIT/FILE`
+//! (links to blobs), `refs/BRANCH` (a commit); `.locks/models--ORG--NAME/HASH.lock` is held
+//! (flock) while a blob is written.
+
+pub(crate) mod layout;
+pub(crate) mod lock;
+mod manage;
+
+pub use manage::{CachedModel, CachedRevision, Removed, list, remove};

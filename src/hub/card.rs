@@ -1,0 +1,188 @@
+//! Model cards: the table's columns for every family, and where each of its models is found.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// A cell of the table, in English and, where it says more or reads differently, in Chinese.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    pub en: String,
+    pub zh: Option<String>,
+}
+
+/// What a family declares: one row of the table.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Family {
+    pub name: String,
+    pub title: String,
+    pub about: Text,
+    pub structure: Text,
+    pub sizes: Text,
+    /// Training tokens; absent where they were not published.
+    pub tokens: Option<Text>,
+    pub position: Text,
+    pub attention: Text,
+    pub norm: Text,
+    /// Context length in tokens (the table's MSL).
+    pub context: u32,
+    pub activation: Text,
+    pub licence: String,
+    pub models: Vec<Card>,
+}
+
+/// Sampling that a model's makers recommend; `generation_config.json` beside the weights wins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    pub temperature: Option<f32>,
+    pub top_k: Option<u32>,
+    pub top_p: Option<f32>,
+    pub repeat_penalty: Option<f32>,
+}
+
+/// One model of a family.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    pub name: String,
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Hub id of the original weights; absent where none are public.
+    pub hub: Option<String>,
+    /// Hub id of a GGUF repository of the same model.
+    pub gguf: Option<String>,
+    /// Chat format, a file of `prompts/`; absent for a base model.
+    pub chat: Option<String>,
+    #[serde(default)]
+    pub defaults: Defaults,
+    /// What a user has to know before fetching it.
+    pub note: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    families: Vec<Family>,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("cards.json")).expect("embedded, and parsed by a test")
+});
+
+/// Every family, in the table's order.
+pub fn families() -> &'static [Family] {
+    &TABLE.families
+}
+
+/// Every card with its family, in the table's order.
+pub fn all() -> impl Iterator<Item = (&'static Family, &'static Card)> {
+    families()
+        .iter()
+        .flat_map(|family| family.models.iter().map(move |card| (family, card)))
+}
+
+/// The card of this name or alias; case does not matter, nor does `_` for `-`.
+pub fn find(name: &str) -> Option<(&'static Family, &'static Card)> {
+    let wanted = fold(name);
+    all()
+        .find(|(_, card)| fold(&card.name) == wanted)
+        .or_else(|| all().find(|(_, card)| card.aliases.iter().any(|alias| fold(alias) == wanted)))
+}
+
+/// The card whose weights are this hub id's, so that `ORG/NAME` gets its defaults too.
+pub fn find_repo(id: &str) -> Option<(&'static Family, &'static Card)> {
+    let same = |repo: &Option<String>| repo.as_deref().is_some_and(|r| r.eq_ignore_ascii_case(id));
+    all().find(|(_, card)| same(&card.hub) || same(&card.gguf))
+}
+
+fn fold(name: &str) -> String {
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
+/// Up to `limit` of `candidates` that look like `name`, best first.
+pub fn nearest<S: AsRef<str>>(
+    name: &str,
+    candidates: impl IntoIterator<Item = S>,
+    limit: usize,
+) -> Vec<String> {
+    let wanted = fold(name);
+    let mut scored: Vec<(f64, String)> = candidates
+        .into_iter()
+        .map(|candidate| {
+            let text = fold(candidate.as_ref());
+            let mut score = strsim::jaro_winkler(&wanted, &text);
+            // A user who typed a part of the name is closer than the letters say.
+            if wanted.len() >= 3 && text.contains(&wanted) {
+                score = score.max(0.9);
+            }
+            (score, candidate.as_ref().to_string())
+        })
+        .filter(|(score, _)| *score >= 0.75)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    scored.dedup_by(|a, b| a.1 == b.1);
+    scored.into_iter().take(limit).map(|(_, s)| s).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::name::RepoId;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_name_is_told_apart_and_every_hub_id_is_one() {
+        let mut names = HashSet::new();
+        for (_, card) in all() {
+            for name in std::iter::once(&card.name).chain(&card.aliases) {
+                assert!(names.insert(fold(name)), "{name} names two models");
+                assert!(!name.contains('/'), "{name} would read as a hub id");
+            }
+            for repo in card.hub.iter().chain(&card.gguf) {
+                RepoId::parse(repo).unwrap_or_else(|e| panic!("{}: {e}", card.name));
+            }
+            assert!(card.hub.is_some() || card.note.is_some(), "{}", card.name);
+        }
+    }
+
+    #[test]
+    fn the_tables_models_have_cards() {
+        for name in [
+            "llama",
+            "llama2-7b-chat",
+            "alpaca",
+            "belle",
+            "baichuan",
+            "baichuan2",
+            "qwen",
+            "chatglm2-6b",
+            "glm",
+            "bloom",
+            "opt",
+            "palm",
+            "t5",
+            "flan",
+            "flan-t5-small",
+            "qwen3-0.6b",
+        ] {
+            assert!(find(name).is_some(), "{name}");
+        }
+        let (family, card) = find("ChatGLM2_6B").unwrap();
+        assert_eq!((family.name.as_str(), family.context), ("chatglm2", 32768));
+        assert_eq!(card.defaults.temperature, Some(0.8));
+        assert_eq!(
+            find_repo("qwen/qwen3-0.6b-gguf").unwrap().1.name,
+            "qwen3-0.6b"
+        );
+    }
+
+    #[test]
+    fn a_typo_is_answered_with_the_name_meant() {
+        let near = nearest("chatgml2-6b", all().map(|(_, c)| &c.name), 3);
+        assert!(near.contains(&"chatglm2-6b".to_string()), "{near:?}");
+        assert!(nearest("zzzzzz", all().map(|(_, c)| &c.name), 3).is_empty());
+    }
+}

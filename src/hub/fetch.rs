@@ -1,0 +1,346 @@
+//! From a hub id to files that can be opened: what is needed, what is here, fetching the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde::Deserialize;
+
+use super::ModelFiles;
+use super::api::{self, RemoteFile};
+use super::cache::layout::{Here, Repo};
+use super::error::{HubError, Result};
+use super::http::Http;
+use super::name::{HubRef, check_file};
+use super::options::HubOptions;
+use super::pick::{Kind, Picked, pick, pick_globs, weight_extension};
+use super::place::Place;
+use super::progress::{Event, Progress};
+use super::transfer::Source;
+
+/// The largest index of shards that is read.
+const INDEX_BYTES: u64 = 64 << 20;
+
+/// What a download consists of.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub model: HubRef,
+    /// The commit that the revision stood for when the plan was made; all files are of this one.
+    pub commit: String,
+    pub files: Vec<PlannedFile>,
+    kind: Kind,
+    revision: String,
+    /// Every file of the commit by name, for shards that only an index names.
+    all: BTreeMap<String, RemoteFile>,
+}
+
+/// One file of a plan.
+#[derive(Debug, Clone)]
+pub struct PlannedFile {
+    pub remote: RemoteFile,
+    /// Whether it need not be fetched.
+    pub here: bool,
+}
+
+impl Plan {
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|f| f.remote.size).sum()
+    }
+
+    /// Bytes still to be fetched (a beginning that an earlier run left is not counted as here).
+    pub fn missing_bytes(&self) -> u64 {
+        self.files
+            .iter()
+            .filter(|f| !f.here)
+            .map(|f| f.remote.size)
+            .sum()
+    }
+}
+
+/// Asks the Hub what a model consists of; fetches nothing.
+///
+/// # Errors
+/// The Hub cannot be asked or does not know it; nothing in it can be loaded; `--offline`.
+pub fn plan(model: &HubRef, options: &HubOptions, progress: &dyn Progress) -> Result<Plan> {
+    if options.offline {
+        return Err(offline(
+            model,
+            options,
+            vec!["the list of files, which only the Hub has".to_string()],
+        ));
+    }
+    let http = Http::new(options, progress)?;
+    let revision = revision(model, options)?;
+    let commit = api::commit(&http, &model.repo, &revision)?;
+    let all: BTreeMap<String, RemoteFile> = api::files(&http, &model.repo, &commit)?
+        .into_iter()
+        .map(|file| (file.path.clone(), file))
+        .collect();
+    let names: Vec<String> = all.keys().cloned().collect();
+    let id = model.repo.to_string();
+    let picked = pick_globs(
+        &id,
+        &names,
+        model.file.as_ref(),
+        &options.include,
+        &options.exclude,
+    )?;
+    let place = Place::new(options, &model.repo);
+    let files = picked
+        .files
+        .iter()
+        .filter_map(|name| all.get(name))
+        .map(|remote| PlannedFile {
+            here: place.here(&commit, remote) == Here::Visible,
+            remote: remote.clone(),
+        })
+        .collect();
+    Ok(Plan {
+        model: model.clone(),
+        commit,
+        files,
+        kind: picked.kind,
+        revision,
+        all,
+    })
+}
+
+/// Fetches what a plan lacks, several files at a time, and names what can be opened.
+///
+/// # Errors
+/// Any file cannot be fetched or has the wrong content. What came of it is kept for the next run.
+pub fn fetch(plan: &Plan, options: &HubOptions, progress: &dyn Progress) -> Result<ModelFiles> {
+    let place = Place::new(options, &plan.model.repo);
+    enough_disk(plan, options)?;
+    progress.event(Event::Planned {
+        files: plan.files.len(),
+        bytes: plan.bytes(),
+        here: plan.bytes() - plan.missing_bytes(),
+    });
+    let (weights, small): (Vec<&RemoteFile>, Vec<&RemoteFile>) = plan
+        .files
+        .iter()
+        .filter(|f| !f.here)
+        .map(|f| &f.remote)
+        .partition(|file| weight_extension(&file.path).is_some());
+    let job = Job {
+        plan,
+        place: &place,
+        options,
+        progress,
+        stop: AtomicBool::new(false),
+    };
+    // Weights last: where they are, all that goes with them is too.
+    job.run(&small)?;
+    let mut weights = weights;
+    if options.include.is_empty() {
+        weights.extend(forgotten_shards(plan, &place)?);
+    }
+    job.run(&weights)?;
+    if let Place::Cache(repo) = &place {
+        repo.set_ref(&plan.revision, &plan.commit, progress)?;
+    }
+    Ok(opened(&plan.kind, &place.folder(&plan.commit)))
+}
+
+/// What is in the cache of a model; nothing is sent.
+///
+/// # Errors
+/// What is missing, by name.
+pub(crate) fn cached(model: &HubRef, options: &HubOptions) -> Result<ModelFiles> {
+    let revision = revision(model, options)?;
+    let repo = Repo::new(&options.cache, &model.repo);
+    let Some(commit) = repo.commit(&revision) else {
+        return Err(offline(
+            model,
+            options,
+            vec![format!("revision {revision} (never fetched)")],
+        ));
+    };
+    let names = repo.files(&commit);
+    let missing = match pick(&model.repo.to_string(), &names, model.file.as_ref()) {
+        Ok(picked) => {
+            let folder = repo.snapshot(&commit);
+            let missing = missing_shards(&picked, &folder)?;
+            if missing.is_empty() {
+                return Ok(opened(&picked.kind, &folder));
+            }
+            missing
+        }
+        Err(HubError::Ambiguous { what, names }) => {
+            return Err(HubError::Ambiguous { what, names });
+        }
+        Err(_) => vec![match &model.file {
+            Some(_) => format!("the file of {model}"),
+            None if names.iter().any(|n| n == "config.json") => "the weights".to_string(),
+            None => "config.json and the weights".to_string(),
+        }],
+    };
+    Err(offline(model, options, missing))
+}
+
+fn offline(model: &HubRef, options: &HubOptions, missing: Vec<String>) -> HubError {
+    HubError::Offline {
+        model: model.to_string(),
+        cache: options.cache.clone(),
+        missing,
+    }
+}
+
+fn revision(model: &HubRef, options: &HubOptions) -> Result<String> {
+    let revision = model.revision.as_ref().or(options.revision.as_ref());
+    let revision = revision.map_or("main", String::as_str);
+    super::name::check_revision(revision).map_err(|reason| HubError::Option {
+        name: "--revision",
+        message: format!("{:?}: {reason}", super::error::clean(revision)),
+    })?;
+    Ok(revision.to_string())
+}
+
+fn opened(kind: &Kind, folder: &Path) -> ModelFiles {
+    match kind {
+        Kind::Folder => ModelFiles::Folder(folder.to_path_buf()),
+        Kind::Gguf(file) => ModelFiles::Gguf(folder.join(file)),
+        Kind::Safetensors(file) => ModelFiles::Safetensors(folder.join(file)),
+    }
+}
+
+/// Refuses before the first byte what the disk cannot hold.
+fn enough_disk(plan: &Plan, options: &HubOptions) -> Result<()> {
+    let folder = options.local_dir.as_ref().unwrap_or(&options.cache);
+    let needed = plan.missing_bytes();
+    match super::disk::free_bytes(folder) {
+        Some(free) if free < needed => Err(HubError::DiskFull {
+            path: folder.clone(),
+            needed,
+            free,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Files fetched by several threads, each with its own connection.
+struct Job<'a> {
+    plan: &'a Plan,
+    place: &'a Place,
+    options: &'a HubOptions,
+    progress: &'a dyn Progress,
+    stop: AtomicBool,
+}
+
+impl Job<'_> {
+    fn run(&self, files: &[&RemoteFile]) -> Result<()> {
+        let next = AtomicUsize::new(0);
+        let failed: Mutex<Option<HubError>> = Mutex::new(None);
+        let work = || {
+            let done = (|| {
+                let http = Http::new(self.options, self.progress)?;
+                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if self.stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let source = Source {
+                        repo: &self.plan.model.repo,
+                        commit: &self.plan.commit,
+                        file,
+                    };
+                    self.place.fetch(&http, source, &self.stop)?;
+                }
+                Ok(())
+            })();
+            if let Err(error) = done {
+                // The first failure is the reason; the others only stopped for it.
+                let mut failed = failed
+                    .lock()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                if !self.stop.swap(true, Ordering::Relaxed) {
+                    *failed = Some(error);
+                }
+            }
+        };
+        let threads = self.options.parallel.clamp(1, 16).min(files.len());
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(work);
+            }
+        });
+        match failed
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Shards that the index names and the names alone did not show.
+fn forgotten_shards<'a>(plan: &'a Plan, place: &Place) -> Result<Vec<&'a RemoteFile>> {
+    let picked = Picked {
+        kind: plan.kind.clone(),
+        files: plan.files.iter().map(|f| f.remote.path.clone()).collect(),
+    };
+    let folder = place.folder(&plan.commit);
+    let mut forgotten = Vec::new();
+    for shard in indexed_shards(&picked, &folder)? {
+        if picked.files.contains(&shard) {
+            continue;
+        }
+        match plan.all.get(&shard) {
+            Some(file) => forgotten.push(file),
+            None => {
+                return Err(HubError::FileNotFound {
+                    repo: plan.model.repo.to_string(),
+                    file: shard,
+                    near_names: Vec::new(),
+                });
+            }
+        }
+    }
+    Ok(forgotten)
+}
+
+fn missing_shards(picked: &Picked, folder: &Path) -> Result<Vec<String>> {
+    let shards = indexed_shards(picked, folder)?;
+    Ok(shards
+        .into_iter()
+        .filter(|shard| !folder.join(shard).is_file())
+        .collect())
+}
+
+/// The files that the picked index of shards, if there is one, spreads the weights over.
+fn indexed_shards(picked: &Picked, folder: &Path) -> Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let Some(index) = picked.files.iter().find(|n| n.ends_with(".index.json")) else {
+        return Ok(BTreeSet::new());
+    };
+    let path = folder.join(index);
+    let bad = |message: String| HubError::Format {
+        file: path.display().to_string(),
+        message,
+    };
+    let size = std::fs::metadata(&path)
+        .map_err(|e| HubError::io(&path, e))?
+        .len();
+    if size > INDEX_BYTES {
+        return Err(bad(format!(
+            "an index of {size} bytes; the largest that is read has {INDEX_BYTES}"
+        )));
+    }
+    let text = std::fs::read(&path).map_err(|e| HubError::io(&path, e))?;
+    let index: Index = serde_json::from_slice(&text)
+        .map_err(|e| bad(format!("it is not an index of shards: {e}")))?;
+    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+    match shards.iter().find(|shard| check_file(shard).is_err()) {
+        Some(shard) => Err(bad(format!(
+            "it names the shard {:?}",
+            super::error::clean(shard)
+        ))),
+        None => Ok(shards),
+    }
+}

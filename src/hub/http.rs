@@ -1,0 +1,488 @@
+//! Requests to the endpoint: redirects followed by hand, so that the token stays with the
+//! endpoint; answers told apart; failures that pass waited out.
+
+use std::time::Duration;
+
+use reqwest::header::{self, HeaderMap};
+use reqwest::{Method, Response, StatusCode, Url};
+use tokio::runtime::Runtime;
+
+use super::error::{HubError, Result, clean};
+use super::options::HubOptions;
+use super::progress::{Event, Progress};
+
+const MOST_REDIRECTS: usize = 10;
+/// A wait longer than this is the user's to decide on.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+/// A failed request, and whether it is worth another try.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub error: HubError,
+    pub retry: Retry,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    Never,
+    /// After the usual back-off.
+    Later,
+    /// After what the server asked for (`Retry-After`).
+    After(Duration),
+}
+
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Self {
+        Self {
+            error,
+            retry: Retry::Never,
+        }
+    }
+}
+
+/// What was asked for, to say which part of it is missing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asked<'a> {
+    Revision { repo: &'a str, revision: &'a str },
+    File { repo: &'a str, file: &'a str },
+}
+
+impl Asked<'_> {
+    fn repo(&self) -> &str {
+        match self {
+            Self::Revision { repo, .. } | Self::File { repo, .. } => repo,
+        }
+    }
+}
+
+/// One thread's way to the endpoint: a client and the runtime that drives it.
+pub(crate) struct Http<'a> {
+    pub options: &'a HubOptions,
+    pub progress: &'a dyn Progress,
+    endpoint: Url,
+    client: reqwest::Client,
+    runtime: Runtime,
+}
+
+impl<'a> Http<'a> {
+    pub fn new(options: &'a HubOptions, progress: &'a dyn Progress) -> Result<Self> {
+        let fail = |message: String| HubError::Option {
+            name: "HF_ENDPOINT",
+            message,
+        };
+        let endpoint = Url::parse(&options.endpoint).map_err(|e| fail(e.to_string()))?;
+        let client = client(options, &endpoint, reqwest::redirect::Policy::none())?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| HubError::io("the network runtime", e))?;
+        Ok(Self {
+            options,
+            progress,
+            endpoint,
+            client,
+            runtime,
+        })
+    }
+
+    /// Runs hf-hub's asynchronous calls.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// A client for hf-hub, whose API calls reqwest redirects (dropping the token between hosts).
+    pub fn api_client(&self) -> Result<reqwest::Client> {
+        client(
+            self.options,
+            &self.endpoint,
+            reqwest::redirect::Policy::limited(MOST_REDIRECTS),
+        )
+    }
+
+    /// `ENDPOINT/SEGMENTS…`, each segment percent-encoded.
+    pub fn url<'s>(&self, segments: impl IntoIterator<Item = &'s str>) -> Result<Url> {
+        let mut url = self.endpoint.clone();
+        url.path_segments_mut()
+            .map_err(|()| HubError::Option {
+                name: "HF_ENDPOINT",
+                message: "it cannot have a path".to_string(),
+            })?
+            .pop_if_empty()
+            .extend(segments);
+        Ok(url)
+    }
+
+    /// Whether the token may go there.
+    pub fn is_endpoint(&self, url: &Url) -> bool {
+        url.origin() == self.endpoint.origin()
+    }
+
+    /// One GET, from byte `from` on, redirects followed. Any status but 200 and 206 is a failure,
+    /// 416 excepted, which is the caller's.
+    pub fn get(&self, url: Url, from: u64, asked: Asked<'_>) -> Result<Answer<'_>, Failure> {
+        let mut url = url;
+        for _ in 0..=MOST_REDIRECTS {
+            let mut request = self
+                .client
+                .request(Method::GET, url.clone())
+                .header(header::ACCEPT_ENCODING, "identity");
+            if from > 0 {
+                request = request.header(header::RANGE, format!("bytes={from}-"));
+            }
+            if let (true, Some(token)) = (self.is_endpoint(&url), &self.options.token) {
+                request = request.bearer_auth(token.secret());
+            }
+            let response = self
+                .runtime
+                .block_on(async { request.send().await })
+                .map_err(|e| self.unreachable(&url, &e))?;
+            let status = response.status();
+            if status.is_redirection() && response.headers().contains_key(header::LOCATION) {
+                url = self.follow(&url, response.headers())?;
+                continue;
+            }
+            if status == StatusCode::OK
+                || status == StatusCode::PARTIAL_CONTENT
+                || status == StatusCode::RANGE_NOT_SATISFIABLE
+            {
+                return Ok(Answer {
+                    response,
+                    http: self,
+                });
+            }
+            return Err(self.refused(status.as_u16(), response.headers(), &url, asked));
+        }
+        Err(HubError::Redirect {
+            url: bare(&url),
+            reason: format!("more than {MOST_REDIRECTS} redirects one after another"),
+        }
+        .into())
+    }
+
+    fn follow(&self, url: &Url, headers: &HeaderMap) -> Result<Url> {
+        let bad = |reason: &str| HubError::Redirect {
+            url: bare(url),
+            reason: reason.to_string(),
+        };
+        let location = headers
+            .get(header::LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .ok_or_else(|| bad("a redirect to nowhere"))?;
+        let next = url
+            .join(location)
+            .map_err(|_| bad("a redirect to something that is no address"))?;
+        match (url.scheme(), next.scheme()) {
+            ("http", "http" | "https") | ("https", "https") => Ok(next),
+            _ => Err(bad("a redirect from https to something less safe")),
+        }
+    }
+
+    /// No answer at all, with the innermost reason and without the address's query (it may be signed).
+    pub fn unreachable(&self, url: &Url, error: &reqwest::Error) -> Failure {
+        let host = url.host_str().unwrap_or_default();
+        let endpoint = if self.is_endpoint(url) {
+            self.options.endpoint.clone()
+        } else {
+            format!("{} (where {} redirects to)", host, self.options.endpoint)
+        };
+        Failure {
+            error: HubError::Unreachable {
+                endpoint,
+                reason: reason(error),
+            },
+            retry: if error.is_builder() {
+                Retry::Never
+            } else {
+                Retry::Later
+            },
+        }
+    }
+
+    fn refused(&self, status: u16, headers: &HeaderMap, url: &Url, asked: Asked<'_>) -> Failure {
+        let text = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|v| v.to_str().ok())
+                .unwrap_or_default()
+        };
+        let said = Said {
+            status,
+            code: text("x-error-code"),
+            message: text("x-error-message"),
+            retry_after: text("retry-after")
+                .trim()
+                .parse()
+                .ok()
+                .map(Duration::from_secs),
+        };
+        classify(self.options, said, bare(url), asked)
+    }
+
+    /// Tries until it works, an error says that it never will, or the attempts are used up.
+    pub fn retrying<T>(&self, mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T> {
+        let mut backoff = Backoff::new(self.options);
+        loop {
+            match attempt() {
+                Ok(value) => return Ok(value),
+                Err(failure) => backoff.wait(failure, self.progress)?,
+            }
+        }
+    }
+}
+
+/// A refusal as the Hub words it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said<'a> {
+    pub status: u16,
+    /// `X-Error-Code`: RepoNotFound, RevisionNotFound, EntryNotFound, GatedRepo …
+    pub code: &'a str,
+    pub message: &'a str,
+    pub retry_after: Option<Duration>,
+}
+
+/// The failure that a refusal means.
+pub(crate) fn classify(
+    options: &HubOptions,
+    said: Said<'_>,
+    url: String,
+    asked: Asked<'_>,
+) -> Failure {
+    let endpoint = options.endpoint.clone();
+    let repo = asked.repo().to_string();
+    let has_token = options.token.is_some();
+    let retry = match (said.status, said.retry_after) {
+        (408 | 429 | 500 | 502 | 503 | 504, Some(wait)) => Retry::After(wait),
+        (408 | 429 | 500 | 502 | 503 | 504, None) => Retry::Later,
+        _ => Retry::Never,
+    };
+    let error = match (said.status, said.code, asked) {
+        (_, "GatedRepo", _) => HubError::Gated {
+            endpoint,
+            repo,
+            has_token,
+        },
+        // The Hub answers 401 for repositories that an anonymous user may not even know of.
+        (401 | 404, "RepoNotFound", _) => HubError::RepoNotFound {
+            endpoint,
+            repo,
+            has_token,
+            near_names: Vec::new(),
+        },
+        (401, ..) => HubError::Unauthorized {
+            endpoint,
+            repo,
+            has_token,
+        },
+        (403, ..) => HubError::Gated {
+            endpoint,
+            repo,
+            has_token,
+        },
+        (404, "EntryNotFound", Asked::File { file, .. }) | (404, "", Asked::File { file, .. }) => {
+            HubError::FileNotFound {
+                repo,
+                file: file.to_string(),
+                near_names: Vec::new(),
+            }
+        }
+        (404, "RevisionNotFound", Asked::Revision { revision, .. }) => HubError::RevisionNotFound {
+            repo,
+            revision: revision.to_string(),
+            near_names: Vec::new(),
+        },
+        (404, ..) => HubError::RepoNotFound {
+            endpoint,
+            repo,
+            has_token,
+            near_names: Vec::new(),
+        },
+        (429, ..) => HubError::RateLimited {
+            endpoint,
+            wait: said.retry_after.map_or_else(
+                || "it does not say for how long".to_string(),
+                |w| format!("for {} s", w.as_secs()),
+            ),
+        },
+        (status, ..) => HubError::Status {
+            url,
+            status,
+            message: clean(said.message),
+        },
+    };
+    Failure { error, retry }
+}
+
+/// Waits between attempts: doubling, with jitter, or as long as the server asks.
+pub(crate) struct Backoff {
+    failures: u32,
+    attempts: u32,
+    first: Duration,
+}
+
+impl Backoff {
+    pub fn new(options: &HubOptions) -> Self {
+        Self {
+            failures: 0,
+            attempts: options.attempts.max(1),
+            first: options.backoff,
+        }
+    }
+
+    /// Something came: failures before it do not count.
+    pub fn progressed(&mut self) {
+        self.failures = 0;
+    }
+
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Sleeps if another attempt is due.
+    ///
+    /// # Errors
+    /// The failure's own error if there is none.
+    pub fn wait(&mut self, failure: Failure, progress: &dyn Progress) -> Result<()> {
+        self.failures += 1;
+        let wait = match failure.retry {
+            Retry::Never => return Err(failure.error),
+            Retry::After(wait) if wait > LONGEST_WAIT => return Err(failure.error),
+            Retry::After(wait) => wait,
+            Retry::Later => {
+                let doubled = self.first.saturating_mul(1 << (self.failures - 1).min(10));
+                doubled
+                    .min(LONGEST_WAIT / 4)
+                    .mul_f64(rand::random_range(0.5..1.0))
+            }
+        };
+        if self.failures >= self.attempts {
+            return Err(failure.error);
+        }
+        progress.event(Event::Note(&format!(
+            "{}; trying again in {:.1} s",
+            short(&failure.error),
+            wait.as_secs_f64()
+        )));
+        std::thread::sleep(wait);
+        Ok(())
+    }
+}
+
+/// The first clause of an error, for a line of progress.
+fn short(error: &HubError) -> String {
+    error
+        .to_string()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .to_string()
+}
+
+/// An answer whose body is still to be read.
+pub(crate) struct Answer<'h> {
+    response: Response,
+    http: &'h Http<'h>,
+}
+
+impl Answer<'_> {
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    pub fn content_length(&self) -> Option<u64> {
+        self.header("content-length")?.trim().parse().ok()
+    }
+
+    /// The address without its query.
+    pub fn url(&self) -> String {
+        bare(self.response.url())
+    }
+
+    /// Whether a web page came: never what we ask for.
+    pub fn is_html(&self) -> bool {
+        self.header("content-type")
+            .is_some_and(|t| t.trim_start().to_ascii_lowercase().starts_with("text/html"))
+    }
+
+    /// The next piece of the body, `None` at its end.
+    pub fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Failure> {
+        let url = self.response.url().clone();
+        self.http
+            .runtime
+            .block_on(async { self.response.chunk().await })
+            .map_err(|e| self.http.unreachable(&url, &e))
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// It is longer than `limit` bytes, or breaks off.
+    pub fn body(mut self, limit: usize) -> Result<Vec<u8>, Failure> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk()? {
+            let chunk = chunk.as_ref();
+            if body.len() + chunk.len() > limit {
+                return Err(HubError::NotTheHub {
+                    url: self.url(),
+                    found: format!("more than {limit} bytes"),
+                    wanted: "a short answer",
+                }
+                .into());
+            }
+            body.extend_from_slice(chunk);
+        }
+        Ok(body)
+    }
+}
+
+fn client(
+    options: &HubOptions,
+    endpoint: &Url,
+    redirects: reqwest::redirect::Policy,
+) -> Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("wick/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirects)
+        .connect_timeout(options.timeout)
+        .read_timeout(options.timeout)
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd();
+    let host = endpoint.host_str().unwrap_or_default();
+    if matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|e| HubError::Unreachable {
+        endpoint: options.endpoint.clone(),
+        reason: reason(&e),
+    })
+}
+
+/// An address without query and fragment, fit for a message.
+fn bare(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    clean(url.as_str())
+}
+
+/// The innermost cause of a failed request, in its own words.
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_string();
+    }
+    let mut source: &dyn std::error::Error = error;
+    while let Some(inner) = source.source() {
+        source = inner;
+    }
+    let text = source.to_string();
+    clean(if text.contains("://") {
+        "the request failed"
+    } else {
+        &text
+    })
+}

@@ -1,0 +1,382 @@
+//! What a user calls a model: a path, a card or a hub id.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::card::{self, Card};
+use super::error::{HubError, Result};
+use super::pick::{SplitName, weight_extension};
+
+/// A model as named, not yet looked for on the Hub.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelRef {
+    /// A folder in the hub's layout.
+    Folder(PathBuf),
+    /// A GGUF file; of a split one, the first part.
+    Gguf(PathBuf),
+    /// A safetensors file with its `config.json` beside it.
+    Safetensors(PathBuf),
+    /// A repository of the Hub.
+    Hub(HubRef),
+}
+
+/// A repository, at a revision, and what is wanted of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HubRef {
+    pub repo: RepoId,
+    /// Branch, tag or commit; `main` if none was named.
+    pub revision: Option<String>,
+    pub file: Option<FileSpec>,
+    /// The card that was named, or whose weights these are.
+    pub card: Option<&'static Card>,
+}
+
+/// What stands after the colon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileSpec {
+    /// A file of the repository.
+    Path(String),
+    /// A quantization that one GGUF of the repository has in its name.
+    Quant(String),
+}
+
+/// `ORG/NAME`, checked: safe as part of a URL and of a folder's name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RepoId {
+    org: String,
+    name: String,
+}
+
+impl RepoId {
+    /// The Hub's own rule: letters, digits, `-`, `_`, `.`; no `--` or `..`, neither `-` nor `.` at
+    /// an end, at most 96 characters.
+    pub fn parse(id: &str) -> Result<Self> {
+        let bad = |reason: &str| HubError::bad_name(id, format!("{reason}; a hub id is ORG/NAME"));
+        let (org, name) = id.split_once('/').ok_or_else(|| bad("it has no /"))?;
+        if name.contains('/') {
+            return Err(bad("it has more than one /"));
+        }
+        if id.len() > 96 {
+            return Err(bad("it is longer than 96 characters"));
+        }
+        for part in [org, name] {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            if part.is_empty() {
+                return Err(bad("a part of it is empty"));
+            }
+            if !part.chars().all(allowed) {
+                return Err(bad("it may hold letters, digits, -, _ and . only"));
+            }
+            if part.contains("..")
+                || part.contains("--")
+                || part.starts_with(['-', '.'])
+                || part.ends_with(['-', '.'])
+            {
+                return Err(bad("neither .. nor -- may be in it, nor - or . at an end"));
+            }
+        }
+        Ok(Self {
+            org: org.to_string(),
+            name: name.to_string(),
+        })
+    }
+
+    pub fn org(&self) -> &str {
+        &self.org
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The cache's folder: `models--ORG--NAME`.
+    pub fn folder(&self) -> String {
+        format!("models--{}--{}", self.org, self.name)
+    }
+}
+
+impl fmt::Display for RepoId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.org, self.name)
+    }
+}
+
+impl fmt::Display for HubRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.repo)?;
+        if let Some(revision) = &self.revision {
+            write!(f, "@{revision}")?;
+        }
+        match &self.file {
+            Some(FileSpec::Path(s) | FileSpec::Quant(s)) => write!(f, ":{s}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ModelRef {
+    /// Reads `PATH`, `CARD[:QUANT]` or `ORG/NAME[@REVISION][:FILE_OR_QUANT]`, in this order: what
+    /// exists here wins.
+    ///
+    /// # Errors
+    /// A name that nothing answers to, with everything that was tried and the nearest names; a
+    /// local path that holds no model; a name with `..`, control characters and the like.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.is_empty() {
+            return Err(HubError::bad_name(text, "it is empty"));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(HubError::bad_name(text, "it holds control characters"));
+        }
+        let path = Path::new(text);
+        let mut tried = Vec::new();
+        match local(path)? {
+            Local::Model(model) => return Ok(model),
+            Local::Nothing => tried.push(format!("the path {}", path.display())),
+            Local::NoModel(message) if spelled_as_path(text) => {
+                return Err(HubError::Local {
+                    path: path.to_path_buf(),
+                    message: message.to_string(),
+                });
+            }
+            Local::NoModel(message) => {
+                tried.push(format!("the path {} ({message})", path.display()))
+            }
+        }
+        if spelled_as_path(text) {
+            return Err(HubError::UnknownName {
+                name: text.to_string(),
+                tried,
+                near_names: siblings(path),
+            });
+        }
+        let (id, revision, file) = split_name(text)?;
+        if id.contains('/') {
+            let repo = RepoId::parse(id)?;
+            let card = card::find_repo(id).map(|(_, card)| card);
+            return Ok(Self::Hub(HubRef {
+                repo,
+                revision,
+                file,
+                card,
+            }));
+        }
+        match card::find(id) {
+            Some((_, card)) => from_card(card, revision, file),
+            None => {
+                tried.push("the cards (`wick models` lists them)".to_string());
+                tried.push("a hub id (it would be ORG/NAME)".to_string());
+                let names =
+                    card::all().flat_map(|(_, c)| std::iter::once(&c.name).chain(&c.aliases));
+                Err(HubError::UnknownName {
+                    name: text.to_string(),
+                    tried,
+                    near_names: card::nearest(id, names, 3),
+                })
+            }
+        }
+    }
+}
+
+fn from_card(
+    card: &'static Card,
+    revision: Option<String>,
+    file: Option<FileSpec>,
+) -> Result<ModelRef> {
+    // A quantization or file is asked of the GGUF repository where there is one.
+    let id = match (&file, &card.gguf) {
+        (Some(_), Some(gguf)) => Some(gguf),
+        _ => card.hub.as_ref(),
+    };
+    let Some(id) = id else {
+        return Err(HubError::NotPublished {
+            name: card.name.clone(),
+            note: card.note.clone().unwrap_or_default(),
+        });
+    };
+    Ok(ModelRef::Hub(HubRef {
+        repo: RepoId::parse(id)?,
+        revision,
+        file,
+        card: Some(card),
+    }))
+}
+
+/// `ID[@REVISION][:FILE_OR_QUANT]`; a revision may hold `/`, a file both.
+fn split_name(text: &str) -> Result<(&str, Option<String>, Option<FileSpec>)> {
+    let (left, file) = match text.split_once(':') {
+        Some((left, file)) => (left, Some(file_spec(text, file)?)),
+        None => (text, None),
+    };
+    let (id, revision) = match left.split_once('@') {
+        Some((id, revision)) => {
+            check_revision(revision).map_err(|reason| HubError::bad_name(text, reason))?;
+            (id, Some(revision.to_string()))
+        }
+        None => (left, None),
+    };
+    Ok((id, revision, file))
+}
+
+fn file_spec(text: &str, file: &str) -> Result<FileSpec> {
+    check_file(file).map_err(|reason| HubError::bad_name(text, reason))?;
+    let quant = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if weight_extension(file).is_none() && file.chars().all(quant) {
+        Ok(FileSpec::Quant(file.to_string()))
+    } else {
+        Ok(FileSpec::Path(file.to_string()))
+    }
+}
+
+/// A branch, tag or commit that is safe as a path under `refs/` and in a URL.
+pub(crate) fn check_revision(revision: &str) -> std::result::Result<(), &'static str> {
+    let bad = |c: char| {
+        c.is_control() || c.is_whitespace() || matches!(c, '\\' | ':' | '?' | '*' | '[' | '~' | '^')
+    };
+    if revision.is_empty() || revision.len() > 200 || revision.contains(bad) {
+        return Err("the revision is not a branch, tag or commit");
+    }
+    if revision
+        .split('/')
+        .any(|s| s.is_empty() || s == "." || s == ".." || s.ends_with(".lock"))
+        || revision.contains("..")
+    {
+        return Err("the revision has an empty or dotted part");
+    }
+    Ok(())
+}
+
+/// A repository's file that stays below the folder it is joined to.
+pub(crate) fn check_file(file: &str) -> std::result::Result<(), &'static str> {
+    if file.is_empty() || file.len() > 1000 || file.chars().any(|c| c.is_control() || c == '\\') {
+        return Err("the file's name is empty, too long or holds control characters");
+    }
+    if file
+        .split('/')
+        .any(|s| s.is_empty() || s == "." || s == ".." || s.len() > 250)
+    {
+        return Err("the file's name is absolute or has an empty or dotted part");
+    }
+    Ok(())
+}
+
+enum Local {
+    Model(ModelRef),
+    /// Something else lies there, which hides no card of the same name.
+    NoModel(&'static str),
+    Nothing,
+}
+
+fn local(path: &Path) -> Result<Local> {
+    if path.is_dir() {
+        if path.join("config.json").is_file() {
+            return Ok(Local::Model(ModelRef::Folder(path.to_path_buf())));
+        }
+        return folder_of_gguf(path);
+    }
+    if !path.is_file() {
+        return Ok(Local::Nothing);
+    }
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    match weight_extension(&name) {
+        Some("gguf") => Ok(Local::Model(ModelRef::Gguf(first_part(path, &name)?))),
+        Some("safetensors") => {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            if !folder.join("config.json").is_file() {
+                return Err(HubError::Local {
+                    path: path.to_path_buf(),
+                    message: "there is no config.json beside it; a safetensors file alone does not say what model it is".to_string(),
+                });
+            }
+            Ok(Local::Model(ModelRef::Safetensors(path.to_path_buf())))
+        }
+        _ => Ok(Local::NoModel(
+            "this file is neither .gguf nor .safetensors; name the folder that holds its config.json",
+        )),
+    }
+}
+
+fn folder_of_gguf(folder: &Path) -> Result<Local> {
+    let entries = std::fs::read_dir(folder).map_err(|e| HubError::io(folder, e))?;
+    let mut models: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| weight_extension(name) == Some("gguf"))
+        .filter(|name| SplitName::parse(name).is_none_or(|split| split.index == 1))
+        .collect();
+    models.sort();
+    match models.as_slice() {
+        [] => Ok(Local::NoModel(
+            "this folder has neither config.json nor a .gguf file",
+        )),
+        [one] => Ok(Local::Model(ModelRef::Gguf(first_part(
+            &folder.join(one),
+            one,
+        )?))),
+        _ => Err(HubError::Ambiguous {
+            what: format!("the folder {}", folder.display()),
+            names: models,
+        }),
+    }
+}
+
+/// The first part of a split GGUF, all parts being here.
+fn first_part(path: &Path, name: &str) -> Result<PathBuf> {
+    let Some(split) = SplitName::parse(name) else {
+        return Ok(path.to_path_buf());
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let missing: Vec<String> = split
+        .parts()
+        .filter(|part| !folder.join(part).is_file())
+        .take(5)
+        .collect();
+    if !missing.is_empty() {
+        return Err(HubError::Local {
+            path: path.to_path_buf(),
+            message: format!(
+                "it is one of {} parts, and these are not beside it: {}",
+                split.total,
+                missing.join(", ")
+            ),
+        });
+    }
+    Ok(folder.join(split.part(1)))
+}
+
+/// Whether the text can only have been meant as a path.
+fn spelled_as_path(text: &str) -> bool {
+    let rooted = text.starts_with(['/', '.', '~', '\\']) || Path::new(text).is_absolute();
+    let file =
+        !text.contains(':') && matches!(weight_extension(text), Some("gguf" | "safetensors"));
+    rooted || file || text.split('/').count() > 2 && !text.contains([':', '@'])
+}
+
+/// Names in the same folder that look like the one that is not there.
+fn siblings(path: &Path) -> Vec<String> {
+    const MOST: usize = 1000;
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let names = entries
+        .flatten()
+        .take(MOST)
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.chars().any(char::is_control));
+    card::nearest(&name, names, 3)
+        .into_iter()
+        .map(|name| folder.join(name).display().to_string())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

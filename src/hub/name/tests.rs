@@ -1,0 +1,119 @@
+use super::*;
+
+fn hub(text: &str) -> HubRef {
+    match ModelRef::parse(text) {
+        Ok(ModelRef::Hub(hub)) => hub,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn hub_ids_with_revision_and_file() {
+    let model = hub("Org/Name@refs/pr/1:sub/model-Q4_K_M.gguf");
+    assert_eq!(model.repo.to_string(), "Org/Name");
+    assert_eq!(model.revision.as_deref(), Some("refs/pr/1"));
+    assert_eq!(
+        model.file,
+        Some(FileSpec::Path("sub/model-Q4_K_M.gguf".into()))
+    );
+    assert_eq!(
+        hub("Qwen/Qwen3-0.6B-GGUF:Q8_0").file,
+        Some(FileSpec::Quant("Q8_0".into()))
+    );
+    assert_eq!(hub("Qwen/Qwen3-0.6B").card.unwrap().name, "qwen3-0.6b");
+    assert_eq!(hub("a/b@v1:Q8_0").to_string(), "a/b@v1:Q8_0");
+}
+
+#[test]
+fn cards_stand_for_their_repositories() {
+    assert_eq!(hub("chatglm2-6b").repo.to_string(), "THUDM/chatglm2-6b");
+    assert_eq!(
+        hub("qwen3-0.6b:Q8_0").repo.to_string(),
+        "Qwen/Qwen3-0.6B-GGUF"
+    );
+    assert!(matches!(
+        ModelRef::parse("glm-130b"),
+        Err(HubError::NotPublished { .. })
+    ));
+}
+
+#[test]
+fn dangerous_names_are_refused() {
+    for name in [
+        "",
+        "../../etc/passwd",
+        "a/../b",
+        "a/b@../../x",
+        "a/b:../x.gguf",
+        "a/b:/etc/x.gguf",
+        "a/b@x y",
+        "a/b\u{1b}[31m",
+        "a/b:x\u{7}.gguf",
+        "a/b@",
+        "a/b:",
+        "/a/b/c",
+        "a//b",
+        "a/-b",
+        "a/b:c\\d.gguf",
+    ] {
+        assert!(ModelRef::parse(name).is_err(), "{name:?}");
+    }
+}
+
+#[test]
+fn an_unknown_name_says_what_was_tried_and_offers_the_nearest() {
+    let message = ModelRef::parse("qwen3-06b").unwrap_err().to_string();
+    for part in ["qwen3-06b", "the path", "cards", "ORG/NAME", "qwen3-0.6b"] {
+        assert!(message.contains(part), "{part} is not in: {message}");
+    }
+}
+
+#[test]
+fn what_exists_here_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("qwen3-0.6b");
+    std::fs::create_dir(&folder).unwrap();
+    let text = folder.to_str().unwrap();
+    assert!(matches!(ModelRef::parse(text), Err(HubError::Local { .. })));
+    std::fs::write(folder.join("config.json"), "{}").unwrap();
+    assert_eq!(
+        ModelRef::parse(text).unwrap(),
+        ModelRef::Folder(folder.clone())
+    );
+    let file = folder.join("model.safetensors");
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(
+        ModelRef::parse(file.to_str().unwrap()).unwrap(),
+        ModelRef::Safetensors(file)
+    );
+}
+
+#[test]
+fn a_split_gguf_is_opened_at_its_first_part_and_must_be_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let second = dir.path().join("m-Q8_0-00002-of-00002.gguf");
+    std::fs::write(&second, "").unwrap();
+    let message = ModelRef::parse(second.to_str().unwrap())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("m-Q8_0-00001-of-00002.gguf"), "{message}");
+    let first = dir.path().join("m-Q8_0-00001-of-00002.gguf");
+    std::fs::write(&first, "").unwrap();
+    let found = ModelRef::parse(second.to_str().unwrap()).unwrap();
+    assert_eq!(found, ModelRef::Gguf(first.clone()));
+    assert_eq!(
+        ModelRef::parse(dir.path().to_str().unwrap()).unwrap(),
+        ModelRef::Gguf(first)
+    );
+}
+
+#[test]
+fn a_missing_file_offers_its_neighbours() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("stories.gguf"), "").unwrap();
+    let name = dir.path().join("storys.gguf");
+    let message = ModelRef::parse(name.to_str().unwrap())
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("stories.gguf"), "{message}");
+}

@@ -1,0 +1,147 @@
+//! What layers are built from: the checkpoint's weights, the device they go to and the encoding
+//! they are kept in.
+
+use std::cell::Cell;
+
+use candle_core::{Device, Tensor};
+
+use super::{Linear, Norm};
+use crate::arch::{self, NormKind};
+use crate::quant::Encoding;
+use crate::weights::{HostTensor, Weights};
+use crate::{Error, Result};
+
+/// In which encoding matrices are kept in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// As the checkpoint has them.
+    AsStored,
+    /// Plain floats are converted; blocks stay blocks.
+    Float(Encoding),
+    /// Plain floats are quantized while loading: `layers` for the linear layers, `ends` for the
+    /// embedding and the head, which lose more. Rows that do not fill whole blocks are kept as
+    /// stored.
+    Quantized { layers: Encoding, ends: Encoding },
+}
+
+impl Storage {
+    /// The encoding in which the matrix `name` (canonical) of `shape` is kept in memory: blocks
+    /// stay as they are stored.
+    pub fn encoding(self, stored: Encoding, shape: &[usize], name: &str) -> Encoding {
+        match stored.is_quantized() {
+            true => stored,
+            false => self.target(stored, shape, name),
+        }
+    }
+
+    /// The encoding that is asked for, whatever the stored one; `stored` where the rows do not
+    /// fill whole blocks.
+    pub fn target(self, stored: Encoding, shape: &[usize], name: &str) -> Encoding {
+        let wanted = match self {
+            Self::AsStored => stored,
+            Self::Float(encoding) => encoding,
+            Self::Quantized { layers, ends } => match name {
+                "token_embd.weight" | "output.weight" => ends,
+                _ => layers,
+            },
+        };
+        match shape.last() {
+            Some(cols) if cols.is_multiple_of(wanted.block_len()) => wanted,
+            _ => stored,
+        }
+    }
+}
+
+/// Builds layers by their canonical names.
+pub struct Builder<'a> {
+    pub weights: &'a Weights,
+    pub device: Device,
+    pub storage: Storage,
+    bytes: Cell<usize>,
+    params: Cell<usize>,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder that has built nothing yet.
+    pub fn new(weights: &'a Weights, device: Device, storage: Storage) -> Self {
+        Self {
+            weights,
+            device,
+            storage,
+            bytes: Cell::new(0),
+            params: Cell::new(0),
+        }
+    }
+
+    /// Bytes of all that was built.
+    pub fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    /// Number of weights of all that was built.
+    pub fn params(&self) -> usize {
+        self.params.get()
+    }
+
+    fn count(&self, encoding: Encoding, n: usize) {
+        self.params.set(self.params.get() + n);
+        let bytes = encoding.bytes_of(n).unwrap_or(0);
+        self.bytes.set(self.bytes.get() + bytes);
+    }
+
+    /// A matrix `[rows, cols]`, in the encoding it is to be kept in.
+    pub fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<HostTensor<'_>> {
+        let tensor = self.weights.read(name, &[rows, cols])?;
+        let encoding = self.storage.encoding(tensor.encoding, &[rows, cols], name);
+        self.count(encoding, rows * cols);
+        if encoding == tensor.encoding {
+            return Ok(tensor);
+        }
+        let named = |e| match e {
+            Error::Unsupported(message) => {
+                Error::tensor(self.weights.checkpoint().path(), name, message)
+            }
+            e => e,
+        };
+        Ok(tensor.to_encoding(encoding).map_err(named)?.into_owned())
+    }
+
+    /// A small tensor's numbers on the host.
+    pub fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let values = self.weights.read(name, shape)?.to_f32()?;
+        self.count(Encoding::F32, values.len());
+        Ok(values)
+    }
+
+    /// A vector of `len` f32 on the device: a norm's weight or a bias.
+    pub fn vector(&self, name: &str, len: usize) -> Result<Tensor> {
+        let values = self.numbers(name, &[len])?;
+        Ok(Tensor::from_vec(values, len, &self.device)?)
+    }
+
+    /// A table of `rows` f32 vectors on the device.
+    pub fn table(&self, name: &str, rows: usize, cols: usize) -> Result<Tensor> {
+        let values = self.numbers(&format!("{name}.weight"), &[rows, cols])?;
+        Ok(Tensor::from_vec(values, (rows, cols), &self.device)?)
+    }
+
+    /// A linear layer `name` from `inputs` to `outputs`.
+    pub fn linear(&self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear> {
+        let weight = self.matrix(&format!("{name}.weight"), outputs, inputs)?;
+        let bias = match bias {
+            true => Some(self.vector(&format!("{name}.bias"), outputs)?),
+            false => None,
+        };
+        Linear::new(weight, bias, &self.device)
+    }
+
+    /// A norm `name` over `len` numbers.
+    pub fn norm(&self, name: &str, len: usize, norm: arch::Norm) -> Result<Norm> {
+        let weight = self.vector(&format!("{name}.weight"), len)?;
+        let bias = match norm.kind {
+            NormKind::Layer => Some(self.vector(&format!("{name}.bias"), len)?),
+            NormKind::Rms | NormKind::LayerNoBias | NormKind::LayerNoBiasPlusOne => None,
+        };
+        Norm::new(norm, weight, bias)
+    }
+}

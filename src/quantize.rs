@@ -1,0 +1,262 @@
+//! A model into a GGUF file, tensor by tensor: memory for the largest tensor, not for the model.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use crate::arch::{HeadWeight, RopeScaling, Spec};
+use crate::load::{Opened, Origin, WICK_CONFIG};
+use crate::nn::{Rotary, Storage};
+use crate::quant::Encoding;
+use crate::weights::HostTensor;
+use crate::weights::export::{self, Export};
+use crate::weights::gguf::{self, TensorHeader, Value, Writer};
+use crate::{Error, Result};
+
+/// What became of one tensor.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub from: Encoding,
+    pub to: Encoding,
+    pub bytes: usize,
+    /// Root mean square of the rounding relative to that of the weights; 0 where nothing was
+    /// rounded.
+    pub error: f64,
+}
+
+/// Writes `opened` to `out` as GGUF, matrices in the encodings that `storage` asks for, norms and
+/// biases in f32. `progress` hears of each tensor as it is written, with how many there are.
+/// The file appears under its name when it is complete.
+///
+/// # Errors
+/// If a tensor cannot be read or has no place in GGUF, or the file cannot be written; nothing is
+/// left behind then.
+pub fn to_gguf(
+    opened: &Opened,
+    storage: Storage,
+    out: &Path,
+    progress: &mut dyn FnMut(&Written, usize),
+) -> Result<()> {
+    if opened
+        .weights
+        .checkpoint()
+        .files()
+        .iter()
+        .any(|f| same_file(f, out))
+    {
+        return Err(Error::Unsupported(format!(
+            "{} is the model that is read; write to another file",
+            out.display()
+        )));
+    }
+    let part = partial(out);
+    let done = write(opened, storage, &part, progress)
+        .and_then(|()| std::fs::rename(&part, out).map_err(|e| Error::io(out, e)));
+    if done.is_err() {
+        // The error being reported matters more than one of removing the remains.
+        let _ = std::fs::remove_file(&part);
+    }
+    done
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Where the file grows until it is complete.
+fn partial(out: &Path) -> PathBuf {
+    let mut name = out.file_name().unwrap_or_default().to_os_string();
+    name.push(".part");
+    out.with_file_name(name)
+}
+
+fn write(
+    opened: &Opened,
+    storage: Storage,
+    out: &Path,
+    progress: &mut dyn FnMut(&Written, usize),
+) -> Result<()> {
+    let table = match &opened.family.gguf {
+        Some(gguf) => (gguf.tensors)(&opened.spec),
+        None => (opened.family.tensors)(&opened.spec).canonical(),
+    };
+    let mut exports = export::plan(&opened.weights, &table)?;
+    if opened.spec.head.weight == HeadWeight::Tied {
+        // Some repositories store the tied head too.
+        exports.retain(|e| e.name != "output.weight");
+    }
+    let divisors = rope_divisors(&opened.spec, &exports);
+    let encodings = exports
+        .iter()
+        .map(|e| target(e, storage))
+        .collect::<Vec<_>>();
+    let mut headers: Vec<TensorHeader> = exports
+        .iter()
+        .zip(&encodings)
+        .map(|(export, &encoding)| TensorHeader {
+            name: export.name.clone(),
+            encoding,
+            shape: export.shape.clone(),
+        })
+        .collect();
+    if let Some(divisors) = &divisors {
+        headers.push(TensorHeader {
+            name: ROPE_FREQS.to_string(),
+            encoding: Encoding::F32,
+            shape: divisors.shape.clone(),
+        });
+    }
+    let failed = |e| Error::io(out, e);
+    let file = BufWriter::with_capacity(1 << 20, File::create(out).map_err(failed)?);
+    let metadata = metadata(opened, storage)?;
+    let mut writer = Writer::new(file, &metadata, &headers).map_err(failed)?;
+    for (export, encoding) in exports.iter().zip(encodings) {
+        let tensor = export.read(&opened.weights)?;
+        let stored = tensor.to_encoding(encoding)?;
+        writer.tensor(&export.name, &stored.data).map_err(failed)?;
+        let written = Written {
+            name: export.name.clone(),
+            shape: export.shape.clone(),
+            from: tensor.encoding,
+            to: encoding,
+            bytes: stored.data.len(),
+            error: rounding(&tensor, &stored)?,
+        };
+        progress(&written, exports.len());
+    }
+    if let Some(divisors) = divisors {
+        writer.tensor(ROPE_FREQS, &divisors.data).map_err(failed)?;
+    }
+    opened.weights.finish()?;
+    let file = writer.finish().map_err(failed)?;
+    let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
+    file.sync_all().map_err(failed)
+}
+
+/// llama.cpp's name for Llama 3's frequency divisors.
+const ROPE_FREQS: &str = "rope_freqs.weight";
+
+/// Llama 3's scaling as llama.cpp wants it: a divisor for each frequency.
+fn rope_divisors(spec: &Spec, exports: &[Export]) -> Option<HostTensor<'static>> {
+    let rope = spec.position.rope()?;
+    let wanted = matches!(rope.scaling, RopeScaling::Llama3 { .. })
+        && exports.iter().all(|e| e.name != ROPE_FREQS);
+    wanted.then(|| {
+        let divisors = Rotary::new(rope).divisors();
+        HostTensor::from_f32(vec![divisors.len()], &divisors)
+    })
+}
+
+/// In which encoding a tensor is written: vectors in f32, matrices as `storage` asks.
+fn target(export: &Export, storage: Storage) -> Encoding {
+    match storage.target(export.encoding, &export.shape, &export.name) {
+        _ if export.shape.len() < 2 && !export.encoding.is_quantized() => Encoding::F32,
+        Encoding::F64 => Encoding::F32,
+        encoding => encoding,
+    }
+}
+
+/// The relative error that rounding `before` to `after` made.
+fn rounding(before: &HostTensor<'_>, after: &HostTensor<'_>) -> Result<f64> {
+    if before.encoding == after.encoding || after.encoding == Encoding::F32 {
+        return Ok(0.0);
+    }
+    let (a, b) = (before.to_f32()?, after.to_f32()?);
+    let (mut error, mut size) = (0.0f64, 0.0f64);
+    for (&a, &b) in a.iter().zip(&b) {
+        error += f64::from(a - b).powi(2);
+        size += f64::from(a).powi(2);
+    }
+    Ok(match size {
+        0.0 => 0.0,
+        size => (error / size).sqrt(),
+    })
+}
+
+/// The file's metadata: what llama.cpp needs, the vocabulary, and the original configuration.
+fn metadata(opened: &Opened, storage: Storage) -> Result<Vec<(String, Value)>> {
+    let mut out: Vec<(String, Value)> = Vec::new();
+    match &opened.origin {
+        Origin::Gguf(metadata) => {
+            let kept = metadata.iter().filter(|(key, _)| *key != FILE_TYPE);
+            out.extend(kept.map(|(key, value)| (key.to_string(), value.clone())));
+        }
+        Origin::Folder { folder, config } => {
+            let architecture = match &opened.family.gguf {
+                Some(gguf) => gguf.architecture.to_string(),
+                None => format!("wick-{}", opened.family.name),
+            };
+            out.push((
+                "general.architecture".to_string(),
+                Value::String(architecture),
+            ));
+            out.push(("general.name".to_string(), Value::String(name_of(folder))));
+            if let Some(gguf) = &opened.family.gguf {
+                for (key, value) in (gguf.metadata)(&opened.spec) {
+                    let value = gguf::from_json(&value).ok_or_else(|| {
+                        Error::Unsupported(format!("{key}: {value} cannot be written into GGUF"))
+                    })?;
+                    out.push((key, value));
+                }
+            }
+            out.push((WICK_CONFIG.to_string(), Value::String(config.clone())));
+            out.extend(vocabulary(folder)?);
+        }
+    }
+    out.push(("general.quantization_version".to_string(), Value::U32(2)));
+    out.push((FILE_TYPE.to_string(), Value::U32(file_type(storage))));
+    dedup(&mut out);
+    Ok(out)
+}
+
+/// The vocabulary as GGUF has it; `no_vocab` for a model that comes without one.
+fn vocabulary(folder: &Path) -> Result<Vec<(String, Value)>> {
+    let model = "tokenizer.ggml.model".to_string();
+    Ok(vec![(model, Value::String("no_vocab".to_string()))])
+}
+
+const FILE_TYPE: &str = "general.file_type";
+
+/// Keeps the last value of each key.
+fn dedup(entries: &mut Vec<(String, Value)>) {
+    let mut seen = std::collections::BTreeSet::new();
+    entries.reverse();
+    entries.retain(|(key, _)| seen.insert(key.clone()));
+    entries.reverse();
+}
+
+fn name_of(folder: &Path) -> String {
+    let full = folder
+        .canonicalize()
+        .unwrap_or_else(|_| folder.to_path_buf());
+    full.file_name()
+        .map_or("model".to_string(), |n| n.to_string_lossy().into_owned())
+}
+
+/// llama.cpp's number for what most of the file is (`enum llama_ftype`).
+fn file_type(storage: Storage) -> u32 {
+    let main = match storage {
+        Storage::AsStored => return 1024,
+        Storage::Float(e) => e,
+        Storage::Quantized { layers, .. } => layers,
+    };
+    match main {
+        Encoding::F32 => 0,
+        Encoding::F16 => 1,
+        Encoding::Q4_0 => 2,
+        Encoding::Q4_1 => 3,
+        Encoding::Q8_0 => 7,
+        Encoding::Q5_0 => 8,
+        Encoding::Q5_1 => 9,
+        Encoding::Q2_K => 10,
+        Encoding::Q3_K => 12,
+        Encoding::Q4_K => 15,
+        Encoding::Q5_K => 17,
+        Encoding::Q6_K => 18,
+        Encoding::IQ4_NL => 25,
+        Encoding::BF16 => 32,
+        _ => 1024,
+    }
+}

@@ -1,0 +1,19 @@
+//! Fetching models from a stand-in for the Hub that this process starts on 127.0.0.1, with
+//! everything going wrong that can.
+
+#[path = "hub/bed.rs"]
+mod bed;
+#[path = "hub/cache.rs"]
+mod cache;
+#[path = "hub/fetching.rs"]
+mod fetching;
+#[path = "hub/kill.rs"]
+mod kill;
+#[path = "hub/python.rs"]
+mod python;
+#[path = "hub/refusals.rs"]
+mod refusals;
+#[path = "hub/stand_in.rs"]
+mod stand_in;
+#[path = "hub/trouble.rs"]
+mod trouble;

@@ -1,0 +1,88 @@
+//! Every family against its reference: `tests/oracles/NAME` holds a tiny random checkpoint in the
+//! Hub's layout and what the reference implementation computes for it.
+
+mod common;
+
+use common::{Reference, greedy, load, max_gap, name, oracles, prompt_logits, rows, session};
+use wick::nn::Storage;
+
+const TOLERANCE: f32 = 1e-4;
+
+#[track_caller]
+fn assert_close(what: &str, found: &[Vec<f32>], wanted: &[Vec<f32>]) {
+    let gap = max_gap(found, wanted);
+    assert!(gap <= TOLERANCE, "{what}: logits are off by {gap}");
+}
+
+#[test]
+fn logits_and_greedy_ids_are_the_references() {
+    for folder in oracles() {
+        let name = name(&folder);
+        let reference = Reference::load(&folder);
+        let model = load(&folder, Storage::AsStored);
+        let found = prompt_logits(&model, &reference, usize::MAX);
+        assert_close(&name, &found, &reference.rows("logits").unwrap());
+        let mut session = session(&model, usize::MAX);
+        session.prompt(&reference.ids("input_ids")).unwrap();
+        let first = session.tokens_run().len() - 1;
+        let generated = greedy(&mut session, 16);
+        assert_eq!(generated, reference.ids("gen"), "{name}: greedy ids");
+        if let Some(steps) = reference.rows("step_logits") {
+            // The first was made by the prompt's last row.
+            let found = rows(&session)[first..].to_vec();
+            assert_close(&format!("{name}: steps"), &found, &steps);
+        }
+    }
+}
+
+#[test]
+fn a_prompt_in_chunks_or_token_by_token_gives_the_same() {
+    for folder in oracles() {
+        let name = name(&folder);
+        let reference = Reference::load(&folder);
+        let model = load(&folder, Storage::AsStored);
+        for chunk in [1, 5] {
+            let found = prompt_logits(&model, &reference, chunk);
+            let wanted = reference.rows("logits").unwrap();
+            assert_close(&format!("{name}, chunks of {chunk}"), &found, &wanted);
+            let mut session = session(&model, chunk);
+            session.prompt(&reference.ids("input_ids")).unwrap();
+            assert_eq!(greedy(&mut session, 16), reference.ids("gen"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_rolled_back_cache_is_as_good_as_a_new_one() {
+    for folder in oracles() {
+        let name = name(&folder);
+        let reference = Reference::load(&folder);
+        let model = load(&folder, Storage::AsStored);
+        let prompt = reference.ids("input_ids");
+        let mut session = session(&model, usize::MAX);
+        // Another continuation first, which the second prompt must forget.
+        let mut other = prompt[..prompt.len() / 2].to_vec();
+        other.extend([7, 8, 9]);
+        let mut common = prompt.len() / 2;
+        if model.plan(&other).is_err() {
+            // A prefix LM's prompt must be whole.
+            other = prompt.clone();
+            common = prompt.len() - 1;
+        }
+        session.prompt(&other).unwrap();
+        greedy(&mut session, 5);
+        let run = session.prompt(&prompt).unwrap();
+        let kept = model.reusable(
+            &model.plan(&other).unwrap(),
+            &model.plan(&prompt).unwrap(),
+            common,
+        );
+        if !reference.has("decoder_ids") {
+            assert_eq!(run, prompt.len() - kept, "{name}: what was reused");
+        }
+        if !reference.has("decoder_ids") {
+            assert_close(&name, &rows(&session), &reference.rows("logits").unwrap());
+        }
+        assert_eq!(greedy(&mut session, 16), reference.ids("gen"), "{name}");
+    }
+}

@@ -1,0 +1,156 @@
+//! Models written as GGUF and read back, and what INT8 and INT4 cost.
+
+mod common;
+
+use std::path::Path;
+
+use common::{
+    Reference, greedy, load, max_gap, name, oracles, prompt_logits, rows, session, shared,
+};
+use wick::load::Opened;
+use wick::nn::Storage;
+use wick::quant::Encoding;
+use wick::quantize::{Written, to_gguf};
+
+const INT8: Storage = Storage::Quantized {
+    layers: Encoding::Q8_0,
+    ends: Encoding::Q8_0,
+};
+const INT4: Storage = Storage::Quantized {
+    layers: Encoding::Q4_0,
+    ends: Encoding::Q8_0,
+};
+
+fn quantize(model: &Path, storage: Storage, out: &Path) -> Vec<Written> {
+    let mut written = Vec::new();
+    let opened = Opened::open(model).unwrap();
+    to_gguf(&opened, storage, out, &mut |w, _| written.push(w.clone())).unwrap();
+    written
+}
+
+#[test]
+fn an_f32_gguf_gives_the_references_logits_and_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in oracles() {
+        let name = name(&folder);
+        let reference = Reference::load(&folder);
+        let gguf = dir.path().join(format!("{name}.gguf"));
+        quantize(&folder, Storage::Float(Encoding::F32), &gguf);
+        let model = load(&gguf, Storage::AsStored);
+        let mut session = session(&model, usize::MAX);
+        session.prompt(&reference.ids("input_ids")).unwrap();
+        let generated = greedy(&mut session, 16);
+        let found = prompt_logits(&model, &reference, usize::MAX);
+        let gap = max_gap(&found, &reference.rows("logits").unwrap());
+        assert!(gap <= 1e-4, "{name}: logits are off by {gap}");
+        assert_eq!(generated, reference.ids("gen"), "{name}");
+    }
+}
+
+#[test]
+fn an_f16_gguf_is_as_close_as_f16_is() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in oracles() {
+        let name = name(&folder);
+        let reference = Reference::load(&folder);
+        let gguf = dir.path().join(format!("{name}.gguf"));
+        quantize(&folder, Storage::Float(Encoding::F16), &gguf);
+        let model = load(&gguf, Storage::AsStored);
+        let found = prompt_logits(&model, &reference, usize::MAX);
+        let gap = max_gap(&found, &reference.rows("logits").unwrap());
+        println!("{name}: f16 logits off by {gap:.1e}");
+        // f16 rounds each weight by at most 2^-11 of itself; the oracles' logits reach 10.
+        assert!(gap <= 5e-2, "{name}: logits are off by {gap}");
+    }
+}
+
+#[test]
+fn quantizing_while_loading_and_a_quantized_gguf_are_the_same_model() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in oracles() {
+        let name = name(&folder);
+        let reference = Reference::load(&folder);
+        for (kind, storage) in [("int8", INT8), ("int4", INT4)] {
+            let gguf = dir.path().join(format!("{name}-{kind}.gguf"));
+            quantize(&folder, storage, &gguf);
+            let loaded = prompt_logits(&load(&folder, storage), &reference, usize::MAX);
+            let written = prompt_logits(&load(&gguf, Storage::AsStored), &reference, usize::MAX);
+            let gap = max_gap(&loaded, &written);
+            assert!(gap <= 1e-5, "{name} {kind}: {gap}");
+        }
+    }
+}
+
+/// The mean over positions of KL(reference ‖ found), in nats.
+fn mean_kl(reference: &[Vec<f32>], found: &[Vec<f32>]) -> f64 {
+    let log_softmax = |row: &[f32]| -> Vec<f64> {
+        let max = row.iter().fold(f64::MIN, |m, &x| m.max(x.into()));
+        let total: f64 = row.iter().map(|&x| (f64::from(x) - max).exp()).sum();
+        let shift = max + total.ln();
+        row.iter().map(|&x| f64::from(x) - shift).collect()
+    };
+    let kl = |(p, q): (&Vec<f32>, &Vec<f32>)| -> f64 {
+        let (p, q) = (log_softmax(p), log_softmax(q));
+        p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
+    };
+    let sum: f64 = reference.iter().zip(found).map(kl).sum();
+    sum / reference.len() as f64
+}
+
+#[test]
+fn int8_and_int4_stay_near_f32() {
+    // Random weights have no structure for blocks to profit from, so the oracles bound the
+    // machinery; the trained model bounds what a user sees.
+    for folder in oracles() {
+        let name = name(&folder);
+        let reference = Reference::load(&folder);
+        let logits = |storage| prompt_logits(&load(&folder, storage), &reference, usize::MAX);
+        let wanted = logits(Storage::AsStored);
+        let int8 = mean_kl(&wanted, &logits(INT8));
+        let int4 = mean_kl(&wanted, &logits(INT4));
+        println!("{name}: mean KL int8 {int8:.2e}, int4 {int4:.2e} nats");
+        assert!((0.0..1e-2).contains(&int8), "{name}: int8 {int8}");
+        assert!((0.0..0.7).contains(&int4), "{name}: int4 {int4}");
+    }
+}
+
+#[test]
+fn int8_and_int4_stay_near_f32_on_a_trained_model() {
+    let Some(folder) = shared("real/stories260K") else {
+        return;
+    };
+    let reference = Reference::load(&folder);
+    let logits = |storage| {
+        let model = load(&folder, storage);
+        let mut session = session(&model, usize::MAX);
+        session.prompt(&reference.ids("gen")).unwrap();
+        rows(&session)
+    };
+    let wanted = logits(Storage::AsStored);
+    let int8 = mean_kl(&wanted, &logits(INT8));
+    let int4 = mean_kl(&wanted, &logits(INT4));
+    println!("stories260K: mean KL int8 {int8:.2e}, int4 {int4:.2e} nats");
+    assert!((0.0..1e-3).contains(&int8), "int8 {int8}");
+    assert!((0.0..1e-1).contains(&int4), "int4 {int4}");
+}
+
+#[test]
+fn nothing_is_left_behind_when_writing_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = &oracles()[0];
+    let opened = Opened::open(folder).unwrap();
+    let out = dir.path().join("no/such/folder/out.gguf");
+    assert!(to_gguf(&opened, INT8, &out, &mut |_, _| {}).is_err());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_model_is_never_overwritten_by_its_own_quantization() {
+    let dir = tempfile::tempdir().unwrap();
+    let gguf = dir.path().join("model.gguf");
+    quantize(&oracles()[0], Storage::Float(Encoding::F32), &gguf);
+    let before = std::fs::read(&gguf).unwrap();
+    let opened = Opened::open(&gguf).unwrap();
+    assert!(to_gguf(&opened, INT8, &gguf, &mut |_, _| {}).is_err());
+    assert_eq!(std::fs::read(&gguf).unwrap(), before);
+}
