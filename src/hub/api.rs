@@ -7,8 +7,9 @@ use serde::Deserialize;
 
 use super::card;
 use super::error::{HubError, Result};
-use super::http::{Asked, Failure, Http, Retry, Said, classify};
+use super::http::Http;
 use super::name::{RepoId, check_file};
+use super::refusal::{Asked, Failure, Retry, Said, classify};
 
 /// Pages of a file list that are followed; a page has up to a thousand entries.
 const MOST_PAGES: usize = 100;

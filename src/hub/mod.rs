@@ -30,11 +30,15 @@ mod disk;
 mod error;
 mod fetch;
 mod http;
+mod local;
 mod name;
 mod options;
+mod partial;
 mod pick;
 mod place;
 mod progress;
+mod refusal;
+mod shards;
 mod transfer;
 
 use std::path::{Path, PathBuf};
