@@ -15,6 +15,18 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// Its number.
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Normal => 1,
+            Self::Unknown => 2,
+            Self::Control => 3,
+            Self::UserDefined => 4,
+            Self::Unused => 5,
+            Self::Byte => 6,
+        }
+    }
+
     /// The kind numbered `n`.
     pub fn from_number(n: u64) -> Option<Self> {
         Some(match n {

@@ -2,6 +2,7 @@
 //! each name stands for one or more regular expressions applied one after the other. They are
 //! facts of the published tokenizers (their `tokenizer.json`), with llama.cpp's names.
 
+use serde_json::Value;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
@@ -87,6 +88,41 @@ pub(super) fn rule(name: &str) -> Result<Rule> {
         ignore_merges: llama3 || matches!(name, "tekken" | "gpt-4o" | "llama4"),
         add_bos: llama3 || name == "tekken",
     })
+}
+
+/// llama.cpp's name for what a `tokenizer.json` does before merging; `None` where it has none.
+pub(super) fn name_of(pre_tokenizer: &Value, ignore_merges: bool) -> Option<&'static str> {
+    let mut steps = Vec::new();
+    flatten(pre_tokenizer, &mut steps);
+    let splits: Vec<&str> = steps
+        .iter()
+        .filter_map(|s| s.get("pattern")?.get("Regex")?.as_str())
+        .collect();
+    let has = |kind: &str| steps.iter().any(|s| s.get("type").is_some_and(|t| t == kind));
+    let cuts_words = |s: &&Value| {
+        s.get("type").is_some_and(|t| t == "ByteLevel")
+            && s.get("use_regex").is_none_or(|r| r != &Value::Bool(false))
+    };
+    match splits.as_slice() {
+        [one] if *one == LLAMA3 && ignore_merges => Some("llama-bpe"),
+        [one] if *one == LLAMA3 => Some("chatglm-bpe"),
+        [one] if *one == QWEN2 && !ignore_merges => Some("qwen2"),
+        [one] if *one == BLOOM => Some("bloom"),
+        [one] if *one == TEKKEN && ignore_merges => Some("tekken"),
+        [one] if *one == GPT4O && ignore_merges => Some("gpt-4o"),
+        [] if has("Digits") && !has("Punctuation") => Some("starcoder"),
+        [] if steps.iter().any(cuts_words) && !has("Punctuation") => Some("gpt-2"),
+        _ => None,
+    }
+}
+
+/// The steps of a pre-tokenizer, sequences taken apart.
+fn flatten<'a>(step: &'a Value, out: &mut Vec<&'a Value>) {
+    match step.get("pretokenizers").and_then(Value::as_array) {
+        // serde_json bounds how deep a value can be.
+        Some(steps) => steps.iter().for_each(|s| flatten(s, out)),
+        None => out.push(step),
+    }
 }
 
 /// A pre-tokenizer of `patterns` followed by the change to GPT-2's byte alphabet.

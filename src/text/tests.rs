@@ -21,7 +21,7 @@ fn real(name: &str) -> Option<PathBuf> {
 
 fn gguf(name: &str) -> Option<Tokenizer> {
     let file = Gguf::open(&real(name)?).unwrap();
-    Some(Tokenizer::from_gguf(file.metadata()).unwrap().unwrap())
+    Some(Tokenizer::from_gguf(&file.metadata()).unwrap().unwrap())
 }
 
 fn folder(name: &str) -> Option<Tokenizer> {
