@@ -195,7 +195,7 @@ fn revision(model: &HubRef, options: &HubOptions) -> Result<String> {
     Ok(revision.to_string())
 }
 
-fn opened(kind: &Kind, folder: &Path) -> ModelFiles {
+pub(crate) fn opened(kind: &Kind, folder: &Path) -> ModelFiles {
     match kind {
         Kind::Folder => ModelFiles::Folder(folder.to_path_buf()),
         Kind::Gguf(file) => ModelFiles::Gguf(folder.join(file)),

@@ -14,6 +14,26 @@ use super::refusal::{Asked, Backoff, Failure, Retry, Said, classify};
 
 const MOST_REDIRECTS: usize = 10;
 
+/// The bytes that are asked for, the last one included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    pub from: u64,
+    pub to: Option<u64>,
+}
+
+impl Span {
+    pub const ALL: Self = Self { from: 0, to: None };
+
+    /// The `Range` header, if not all is asked for.
+    fn header(self) -> Option<String> {
+        match (self.from, self.to) {
+            (0, None) => None,
+            (from, None) => Some(format!("bytes={from}-")),
+            (from, Some(to)) => Some(format!("bytes={from}-{to}")),
+        }
+    }
+}
+
 /// One thread's way to the endpoint: a client and the runtime that drives it.
 pub(crate) struct Http<'a> {
     pub options: &'a HubOptions,
@@ -76,17 +96,17 @@ impl<'a> Http<'a> {
         url.origin() == self.endpoint.origin()
     }
 
-    /// One GET, from byte `from` on, redirects followed. Any status but 200 and 206 is a failure,
+    /// One GET of a part, redirects followed. Any status but 200 and 206 is a failure,
     /// 416 excepted, which is the caller's.
-    pub fn get(&self, url: Url, from: u64, asked: Asked<'_>) -> Result<Answer<'_>, Failure> {
+    pub fn get(&self, url: Url, span: Span, asked: Asked<'_>) -> Result<Answer<'_>, Failure> {
         let mut url = url;
         for _ in 0..=MOST_REDIRECTS {
             let mut request = self
                 .client
                 .request(Method::GET, url.clone())
                 .header(header::ACCEPT_ENCODING, "identity");
-            if from > 0 {
-                request = request.header(header::RANGE, format!("bytes={from}-"));
+            if let Some(range) = span.header() {
+                request = request.header(header::RANGE, range);
             }
             if let (true, Some(token)) = (self.is_endpoint(&url), &self.options.token) {
                 request = request.bearer_auth(token.secret());

@@ -4,11 +4,11 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use reqwest::StatusCode;
+use reqwest::{StatusCode, Url};
 
 use super::api::RemoteFile;
 use super::error::{HubError, Result};
-use super::http::Http;
+use super::http::{Http, Span};
 use super::name::RepoId;
 use super::partial::Partial;
 use super::progress::Event;
@@ -23,6 +23,14 @@ pub(crate) struct Source<'a> {
     pub repo: &'a RepoId,
     pub commit: &'a str,
     pub file: &'a RemoteFile,
+}
+
+impl Source<'_> {
+    /// Where its content is asked for.
+    pub fn url(&self, http: &Http<'_>) -> Result<Url> {
+        let start = [self.repo.org(), self.repo.name(), "resolve", self.commit];
+        http.url(start.into_iter().chain(self.file.path.split('/')))
+    }
 }
 
 /// Fetches into `part`, which may hold a beginning, until its content has the promised hash and
@@ -83,21 +91,15 @@ fn attempt(
 ) -> Result<(), Failure> {
     let file = source.file;
     let id = source.repo.to_string();
-    let names = [
-        source.repo.org(),
-        source.repo.name(),
-        "resolve",
-        source.commit,
-    ];
-    let url = http.url(names.into_iter().chain(file.path.split('/')))?;
-    let mut answer = http.get(
-        url,
-        partial.len,
-        Asked::File {
-            repo: &id,
-            file: &file.path,
-        },
-    )?;
+    let span = Span {
+        from: partial.len,
+        to: None,
+    };
+    let asked = Asked::File {
+        repo: &id,
+        file: &file.path,
+    };
+    let mut answer = http.get(source.url(http)?, span, asked)?;
     if answer.is_html() && !file.path.ends_with(".html") {
         return Err(HubError::NotTheHub {
             url: answer.url(),
