@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
-use crate::arch::{self, Config, Family, HeadWeight, Spec};
+use crate::arch::{self, Config, Family, HeadWeight, Spec, Structure};
 use crate::generate::Defaults;
-use crate::model::{Decoder, Model};
+use crate::model::{Decoder, Model, Seq2Seq};
 use crate::nn::{Builder, Storage};
 use crate::weights::gguf::{self, Gguf, Metadata};
 use crate::weights::{Checkpoint, Safetensors, Weights};
@@ -124,7 +124,12 @@ impl Opened {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Arc<dyn Model>> {
         let builder = Builder::new(&self.weights, device.clone(), storage);
-        Ok(Arc::new(Decoder::load(&builder, &self.spec, progress)?))
+        Ok(match self.spec.structure {
+            Structure::EncoderDecoder(sides) => {
+                Arc::new(Seq2Seq::load(&builder, &self.spec, sides, progress)?)
+            }
+            _ => Arc::new(Decoder::load(&builder, &self.spec, progress)?),
+        })
     }
 
     /// The generation defaults that come with the model.
