@@ -306,7 +306,7 @@ fn gguf(entries: &[(&str, Value)]) -> crate::Result<Option<Tokenizer>> {
         .collect();
     let file = std::fs::File::create(&path).unwrap();
     Writer::new(file, &entries, &[]).unwrap().finish().unwrap();
-    Tokenizer::from_gguf(Gguf::open(&path).unwrap().metadata())
+    Tokenizer::from_gguf(&Gguf::open(&path).unwrap().metadata())
 }
 
 fn text(s: &str) -> Value {
