@@ -30,6 +30,7 @@ mod disk;
 mod error;
 mod fetch;
 mod forecast;
+mod header;
 mod hollow;
 mod http;
 mod local;
