@@ -118,12 +118,14 @@ fn spm(meta: &Metadata, algorithm: Algorithm) -> Result<Engine> {
             .bool(&format!("tokenizer.ggml.{name}"))?
             .unwrap_or(default))
     };
+    let architecture = meta.str("general.architecture")?.unwrap_or_default();
     let vocabulary = Vocabulary {
         pieces,
         algorithm,
         byte_fallback: true,
         charsmap: charsmap(meta)?,
-        add_dummy_prefix: flag("add_space_prefix", true)?,
+        // Older Baichuan files do not say; its vocabulary was trained without.
+        add_dummy_prefix: flag("add_space_prefix", architecture != "baichuan")?,
         remove_extra_whitespaces: flag("remove_extra_whitespaces", false)?,
         escape_whitespaces: true,
         unk: meta
@@ -132,7 +134,12 @@ fn spm(meta: &Metadata, algorithm: Algorithm) -> Result<Engine> {
         bos: None,
         eos: None,
     };
-    let spm = Spm::new(vocabulary, UserDefined::Cut).map_err(|e| meta.error(TOKENS, e))?;
+    let mut spm = Spm::new(vocabulary, UserDefined::Cut).map_err(|e| meta.error(TOKENS, e))?;
+    let name = meta.str("general.name")?.unwrap_or_default().to_lowercase();
+    if architecture == "phi3" || name.contains("phi-3") || name.contains("phi3") {
+        // The file has no place for `rstrip`; the marks of tokenizer.json that lack it are these.
+        spm = spm.with_greedy_marks(&["<unk>", "<s>", "<|endoftext|>"]);
+    }
     Ok(Engine::Spm(Box::new(spm)))
 }
 
