@@ -12,6 +12,7 @@ use super::error::{HubError, Result};
 use super::http::Http;
 use super::name::RepoId;
 use super::options::HubOptions;
+use super::partial::has_content;
 use super::progress::Event;
 use super::transfer::{self, Source};
 
@@ -46,7 +47,7 @@ impl Place {
                 let same_size = fs::metadata(&path).is_ok_and(|m| m.len() == file.size);
                 let noted =
                     || noted_hash(folder, &file.path).is_some_and(|hash| hash == file.hash.hex());
-                if same_size && (noted() || transfer::has_content(&path, file).unwrap_or(false)) {
+                if same_size && (noted() || has_content(&path, file).unwrap_or(false)) {
                     Here::Visible
                 } else {
                     Here::Not
