@@ -68,7 +68,9 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
             scale: (head_dim as f32).powf(-0.5),
             query_scale: QueryScale::None,
             bias: AttentionBias::None,
+            clip: None,
             qk_norm: QkNorm::None,
+            softcap: None,
             window: match m.opt_size(&key("attention.sliding_window"))? {
                 Some(w) => Window::All(w),
                 None => Window::Unlimited,
@@ -86,9 +88,7 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
             bias: false,
         },
         // Whether `output.weight` is there decides; the loader looks.
-        head: Head {
-            weight: HeadWeight::Own,
-        },
+        head: Head::new(HeadWeight::Own),
     };
     m.finish_prefix(&format!("{arch}."), HARMLESS)?;
     Ok(spec)

@@ -86,7 +86,9 @@ pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
             scale: (head_dim as f32).powf(-0.5),
             query_scale: QueryScale::None,
             bias,
+            clip: None,
             qk_norm: QkNorm::None,
+            softcap: None,
             window: Window::Unlimited,
         },
         norm: Norm {
@@ -100,12 +102,10 @@ pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
             activation: activation(c, "hidden_act")?,
             bias: c.opt_bool("mlp_bias")?.unwrap_or(false),
         },
-        head: Head {
-            weight: match c.opt_bool("tie_word_embeddings")? {
-                Some(true) => HeadWeight::Tied,
-                _ => HeadWeight::Own,
-            },
-        },
+        head: Head::new(match c.opt_bool("tie_word_embeddings")? {
+            Some(true) => HeadWeight::Tied,
+            _ => HeadWeight::Own,
+        }),
     })
 }
 

@@ -4,9 +4,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::{Model, Pass, Rows};
 use crate::arch::{Position, Rope, RopeScaling, Spec};
-use crate::nn::{
-    Block, Builder, Cache, CacheType, Embedding, Norm, Plan, Rotary, RotaryTable, Step,
-};
+use crate::nn::{Block, Builder, Cache, CacheType, Embedding, Plan, Rotary, RotaryTable, Step};
 use crate::{Error, Result};
 
 /// A decoder as its [`Spec`] declares it.
@@ -15,8 +13,9 @@ pub struct Decoder {
     device: Device,
     embedding: Embedding,
     rotary: Option<Rotary>,
+    /// That of layers with a window, where it is another.
+    windowed: Option<Rotary>,
     blocks: Vec<Block>,
-    norm: Norm,
     weight_bytes: usize,
     n_params: usize,
 }
@@ -31,17 +30,19 @@ impl Decoder {
         spec: &Spec,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self> {
-        let embedding =
-            Embedding::load(builder, spec.vocab_size, spec.hidden_size, spec.head.weight)?;
+        let embedding = Embedding::load(builder, spec)?;
         let mut blocks = Vec::new();
         for layer in 0..spec.n_layers {
             progress(layer, spec.n_layers);
             blocks.push(Block::load(builder, spec, layer)?);
         }
-        let norm = builder.norm("output_norm", spec.hidden_size, spec.norm)?;
         let rotary = match spec.position.rope() {
             Some(rope) => Some(Rotary::new(&with_divisors(rope, builder)?)),
             None => None,
+        };
+        let windowed = match &spec.position {
+            Position::RopeByWindow { windowed, .. } => Some(Rotary::new(windowed)),
+            _ => None,
         };
         builder.weights.finish()?;
         progress(spec.n_layers, spec.n_layers);
@@ -50,8 +51,8 @@ impl Decoder {
             device: builder.device.clone(),
             embedding,
             rotary,
+            windowed,
             blocks,
-            norm,
             weight_bytes: builder.bytes(),
             n_params: builder.params(),
         })
@@ -61,17 +62,20 @@ impl Decoder {
         let plan = pass.plan;
         let positions = (start..start + len).map(|i| plan.position(i));
         let rotary = match (&self.rotary, &self.spec.position) {
-            (Some(rotary), Position::Rope2d(_)) => {
-                rotary.table_2d(positions, (start..start + len).map(|i| plan.block(i)))
-            }
-            (Some(rotary), _) => rotary.table(positions, plan.prompt_len),
+            (Some(rotary), Position::Rope2d(_)) => rotary.table_2d(
+                positions.clone(),
+                (start..start + len).map(|i| plan.block(i)),
+            ),
+            (Some(rotary), _) => rotary.table(positions.clone(), plan.prompt_len),
             (None, _) => RotaryTable::none(),
         };
+        let windowed = self.windowed.as_ref();
         Step {
             start,
             len,
             plan,
             rotary,
+            windowed: windowed.map(|rotary| rotary.table(positions, plan.prompt_len)),
             trace: pass.trace,
         }
     }
@@ -129,10 +133,10 @@ impl Model for Decoder {
         }
         cache.reserve(ids.len())?;
         let step = self.step(cache.len(), ids.len(), pass);
-        let mut x = self.embedding.lookup(ids)?;
-        if let Some(scale) = self.spec.embedding.scale {
-            x = (x * f64::from(scale))?;
-        }
+        let positions: Vec<usize> = (step.start..step.start + step.len)
+            .map(|i| pass.plan.position(i))
+            .collect();
+        let mut x = self.embedding.lookup(ids, &positions)?;
         if let Some(trace) = pass.trace {
             trace.add("embd".to_string(), &x)?;
         }
@@ -142,7 +146,7 @@ impl Model for Decoder {
         if pass.rows == Rows::Last {
             x = x.narrow(0, ids.len() - 1, 1)?;
         }
-        let logits = self.embedding.logits(&self.norm.forward(&x)?)?;
+        let logits = self.embedding.logits(&x)?;
         cache.advance(ids.len());
         Ok(logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?)
     }

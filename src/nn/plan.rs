@@ -90,6 +90,8 @@ pub struct Step<'a> {
     pub plan: &'a Plan,
     /// cos and sin for this step's tokens.
     pub rotary: RotaryTable,
+    /// Those of layers with a window, where they are others.
+    pub windowed: Option<RotaryTable>,
     pub trace: Option<&'a Trace>,
 }
 
@@ -102,6 +104,14 @@ impl Step<'_> {
         }
         let begin = window.map_or(0, |w| (at + 1).saturating_sub(w));
         begin..at + 1
+    }
+
+    /// cos and sin for a layer with this window.
+    pub fn rotary(&self, window: Option<usize>) -> &RotaryTable {
+        match (&self.windowed, window) {
+            (Some(table), Some(_)) => table,
+            _ => &self.rotary,
+        }
     }
 
     /// The mask `[T, S]` to be added to scores: 0 where visible, −∞ elsewhere.

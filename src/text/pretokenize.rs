@@ -98,7 +98,11 @@ pub(super) fn name_of(pre_tokenizer: &Value, ignore_merges: bool) -> Option<&'st
         .iter()
         .filter_map(|s| s.get("pattern")?.get("Regex")?.as_str())
         .collect();
-    let has = |kind: &str| steps.iter().any(|s| s.get("type").is_some_and(|t| t == kind));
+    let has = |kind: &str| {
+        steps
+            .iter()
+            .any(|s| s.get("type").is_some_and(|t| t == kind))
+    };
     let cuts_words = |s: &&Value| {
         s.get("type").is_some_and(|t| t == "ByteLevel")
             && s.get("use_regex").is_none_or(|r| r != &Value::Bool(false))

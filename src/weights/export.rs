@@ -135,7 +135,8 @@ impl Export {
 
     fn change<'a>(&self, tensor: HostTensor<'a>) -> HostTensor<'a> {
         match self.rule.change {
-            Change::None => tensor,
+            // The rows have their unit length already; the others no GGUF layout has.
+            Change::None | Change::UnitRows | Change::Transpose | Change::PlusOne => tensor,
             Change::RopePairs { heads, rotary } => {
                 let rows = self.shape.first().copied().unwrap_or(1).max(1);
                 let row_bytes = tensor.data.len() / rows;

@@ -21,13 +21,13 @@ const PARALLEL_WORK: usize = 1 << 18;
 /// Writes the step's keys and values and mixes: q `[T, n_heads, head_dim]`, k and v
 /// `[T, kv_heads, head_dim]` to `[T, n_heads · head_dim]`.
 pub(super) fn attend(
-    shape: Shape,
+    shape: &Shape,
     [q, k, v]: [&Tensor; 3],
     step: &Step<'_>,
     keys: &mut Plane,
     values: &mut Plane,
 ) -> Result<Tensor> {
-    let Shape {
+    let &Shape {
         n_heads,
         kv_heads,
         head_dim,
@@ -36,8 +36,9 @@ pub(super) fn attend(
     let mut q: Vec<f32> = q.flatten_all()?.to_vec1()?;
     let mut k: Vec<f32> = k.flatten_all()?.to_vec1()?;
     let v: Vec<f32> = v.flatten_all()?.to_vec1()?;
-    step.rotary.turn(&mut q, head_dim, n_heads, Side::Query);
-    step.rotary.turn(&mut k, head_dim, kv_heads, Side::Key);
+    let rotary = step.rotary(shape.window);
+    rotary.turn(&mut q, head_dim, n_heads, Side::Query);
+    rotary.turn(&mut k, head_dim, kv_heads, Side::Key);
     if shape.query_scale != QueryScale::None {
         for (i, token) in q.chunks_exact_mut(n_heads * head_dim).enumerate() {
             let scale = shape.query_scale.at(step.start + i);
@@ -89,7 +90,7 @@ pub(super) fn attend(
 
 /// Some tokens' queries on one key head.
 struct Tile<'a> {
-    shape: Shape,
+    shape: &'a Shape,
     step: &'a Step<'a>,
     /// The key head.
     head: usize,
@@ -106,10 +107,12 @@ impl Tile<'_> {
             kv_heads,
             head_dim,
             scale,
+            softcap,
             window,
             ..
-        } = self.shape;
+        } = *self.shape;
         let shared = n_heads / kv_heads;
+        let slopes = self.shape.slopes.as_deref();
         let tokens = (self.step.len - self.first).min(TOKEN_TILE);
         let rows = tokens * shared;
         let query = |r: usize| {
@@ -143,6 +146,18 @@ impl Tile<'_> {
                 let q = query(r);
                 for j in lo..hi {
                     weights[j] = dot(q, &key_tile[j * head_dim..(j + 1) * head_dim]) * scale;
+                }
+                if let Some(cap) = softcap {
+                    weights[lo..hi]
+                        .iter_mut()
+                        .for_each(|w| *w = cap * (*w / cap).tanh());
+                }
+                if let Some(slopes) = slopes {
+                    let slope = slopes[self.head * shared + r % shared];
+                    let at = (self.step.start + self.first + r / shared) as f32;
+                    for (j, w) in weights[lo..hi].iter_mut().enumerate() {
+                        *w += slope * ((from + lo + j) as f32 - at);
+                    }
                 }
                 let keep = sum.add(&mut weights[lo..hi]);
                 if keep != 1.0 {

@@ -1,4 +1,4 @@
-//! Multi-head attention with a KV cache: MHA, GQA and MQA, windows, norms on q and k.
+//! Multi-head attention with a KV cache: MHA, GQA and MQA, windows, norms on q and k, ALiBi.
 
 mod host;
 mod tensors;
@@ -7,7 +7,7 @@ use candle_core::Tensor;
 
 use super::{Builder, LayerCache, Linear, Norm, Step};
 use crate::Result;
-use crate::arch::{self, AttentionBias, QkNorm, QueryScale, Spec};
+use crate::arch::{self, AttentionBias, Position, QkNorm, QueryScale, Spec};
 
 /// An attention layer as the column declares it.
 pub struct Attention {
@@ -17,11 +17,12 @@ pub struct Attention {
     output: Linear,
     q_norm: Option<Norm>,
     k_norm: Option<Norm>,
+    clip: Option<f32>,
     shape: Shape,
 }
 
 /// The sizes and constants that the score computation needs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Shape {
     layer: usize,
     n_heads: usize,
@@ -29,7 +30,10 @@ struct Shape {
     head_dim: usize,
     scale: f32,
     query_scale: QueryScale,
+    softcap: Option<f32>,
     window: Option<usize>,
+    /// ALiBi: for each query head, what scores lose with each position of distance.
+    slopes: Option<Vec<f32>>,
 }
 
 impl Attention {
@@ -42,7 +46,9 @@ impl Attention {
             scale,
             query_scale,
             bias,
+            clip,
             qk_norm,
+            softcap,
             window,
         } = &spec.attention;
         let name = |part: &str| format!("blk.{layer}.attn_{part}");
@@ -74,17 +80,26 @@ impl Attention {
                 head_dim: *head_dim,
                 scale: *scale,
                 query_scale: *query_scale,
+                softcap: *softcap,
                 window: window.of_layer(layer),
+                slopes: match &spec.position {
+                    Position::Alibi { slopes } => Some(slopes.clone()),
+                    _ => None,
+                },
             },
+            clip: *clip,
         })
     }
 
     /// `[T, hidden]` to `[T, hidden]`; the step's keys and values go into `cache`.
     pub fn forward(&self, x: &Tensor, step: &Step<'_>, cache: &mut LayerCache) -> Result<Tensor> {
         let heads = |linear: &Linear, n: usize, norm: &Option<Norm>| -> Result<Tensor> {
-            let y = linear
+            let mut y = linear
                 .forward(x)?
                 .reshape((step.len, n, self.shape.head_dim))?;
+            if let Some(clip) = self.clip {
+                y = y.clamp(-clip, clip)?;
+            }
             match norm {
                 Some(norm) => norm.forward(&y),
                 None => Ok(y),
@@ -95,10 +110,10 @@ impl Attention {
         let v = heads(&self.v, self.shape.kv_heads, &None)?;
         let mixed = match cache {
             LayerCache::Host { keys, values } => {
-                host::attend(self.shape, [&q, &k, &v], step, keys, values)?
+                host::attend(&self.shape, [&q, &k, &v], step, keys, values)?
             }
             LayerCache::Device { keys, values } => {
-                tensors::attend(self.shape, [&q, &k, &v], step, keys, values)?
+                tensors::attend(&self.shape, [&q, &k, &v], step, keys, values)?
             }
         };
         step.trace(self.shape.layer, "attn_mixed", &mixed)?;
