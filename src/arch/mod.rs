@@ -3,14 +3,26 @@
 //!
 //! A new family is a new file with a [`Family`] in it, listed in [`FAMILIES`].
 
+mod baichuan;
+mod bloom;
 mod chatglm2;
 mod config;
+mod falcon;
+mod gemma;
 mod gguf_keys;
+mod glm;
+mod gpt2;
+mod gptneox;
 mod llama;
 mod mistral;
+mod mixtral;
+mod mpt;
+mod opt;
+mod phi3;
 mod qwen;
 mod qwen2;
 mod qwen3;
+mod qwen3moe;
 mod rope;
 mod spec;
 mod table;
@@ -56,6 +68,21 @@ pub const FAMILIES: &[&Family] = &[
     &qwen2::FAMILY,
     &qwen3::FAMILY,
     &chatglm2::FAMILY,
+    &baichuan::BAICHUAN,
+    &baichuan::BAICHUAN2,
+    &bloom::FAMILY,
+    &gpt2::FAMILY,
+    &opt::FAMILY,
+    &gptneox::FAMILY,
+    &falcon::FAMILY,
+    &mpt::FAMILY,
+    &phi3::FAMILY,
+    &gemma::GEMMA2,
+    &gemma::GEMMA3,
+    &glm::GLM,
+    &glm::GLM4,
+    &mixtral::FAMILY,
+    &qwen3moe::FAMILY,
 ];
 
 /// The family that a `config.json` declares.

@@ -195,8 +195,20 @@ pub enum RopeScaling {
     PromptNtk {
         train_len: usize,
     },
+    /// LongRoPE (Ding et al. 2024, arXiv:2402.13753).
+    Long(LongRope),
     /// Explicit divisors of every frequency (GGUF's `rope_freqs.weight`).
     Divisors(Vec<f32>),
+}
+
+/// LongRoPE's divisors of every frequency: `short` up to `original` tokens, `long` beyond.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LongRope {
+    pub short: Vec<f32>,
+    pub long: Vec<f32>,
+    pub original: usize,
+    /// The factor on cos and sin.
+    pub attention_factor: f64,
 }
 
 /// YaRN's parameters.
@@ -350,6 +362,16 @@ pub struct Ffn {
     pub activation: Activation,
     /// Whether its linear layers have a bias.
     pub bias: bool,
+}
+
+impl Ffn {
+    /// Gate and up with their rows, for checkpoints that stack them.
+    pub fn gate_up_rows(&self) -> [(&'static str, usize); 2] {
+        [
+            ("blk.{}.ffn_gate", self.inner),
+            ("blk.{}.ffn_up", self.inner),
+        ]
+    }
 }
 
 /// The shape of the feed-forward layer.
