@@ -189,7 +189,7 @@ pub(super) fn metadata(spec: &Spec, arch: &str) -> Map<String, Value> {
     put("attention.value_length", json!(a.head_dim));
     let eps = match spec.norm.kind {
         NormKind::Rms => "attention.layer_norm_rms_epsilon",
-        NormKind::Layer | NormKind::LayerNoBias => "attention.layer_norm_epsilon",
+        _ => "attention.layer_norm_epsilon",
     };
     put(eps, json!(spec.norm.eps));
     if let Some(clip) = a.clip {

@@ -5,19 +5,23 @@
 
 mod baichuan;
 mod bloom;
+mod chatglm;
 mod chatglm2;
 mod config;
 mod falcon;
 mod gemma;
 mod gguf_keys;
 mod glm;
+mod glm10b;
 mod gpt2;
 mod gptneox;
+mod lamda;
 mod llama;
 mod mistral;
 mod mixtral;
 mod mpt;
 mod opt;
+mod palm;
 mod phi3;
 mod qwen;
 mod qwen2;
@@ -25,6 +29,7 @@ mod qwen3;
 mod qwen3moe;
 mod rope;
 mod spec;
+mod t5;
 mod table;
 
 pub use config::Config;
@@ -67,6 +72,7 @@ pub const FAMILIES: &[&Family] = &[
     &qwen::FAMILY,
     &qwen2::FAMILY,
     &qwen3::FAMILY,
+    &chatglm::FAMILY,
     &chatglm2::FAMILY,
     &baichuan::BAICHUAN,
     &baichuan::BAICHUAN2,
@@ -83,6 +89,11 @@ pub const FAMILIES: &[&Family] = &[
     &glm::GLM4,
     &mixtral::FAMILY,
     &qwen3moe::FAMILY,
+    &glm10b::FAMILY,
+    &chatglm::GLM_130B,
+    &palm::FAMILY,
+    &lamda::FAMILY,
+    &t5::FAMILY,
 ];
 
 /// The family that a `config.json` declares.

@@ -102,6 +102,11 @@ impl Rule {
         self
     }
 
+    /// With the stored numbers one less.
+    pub fn plus_one(self) -> Self {
+        self.with(Change::PlusOne)
+    }
+
     /// With the rotating pairs of each head side by side.
     pub fn rope_pairs(self, heads: usize, rotary: usize) -> Self {
         self.with(Change::RopePairs { heads, rotary })

@@ -1,10 +1,15 @@
 //! The decoder: one forward pass for every causal model.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
 
 use super::{Model, Pass, Rows};
-use crate::arch::{Position, Rope, RopeScaling, Spec};
-use crate::nn::{Block, Builder, Cache, CacheType, Embedding, Plan, Rotary, RotaryTable, Step};
+use crate::arch::{FinalNorm, Position, Rope, RopeScaling, Spec};
+use crate::nn::attention::{Direction, ScoreBias};
+use crate::nn::{
+    Block, Builder, Cache, CacheType, Embedding, Norm, Over, Plan, Rotary, RotaryTable, Site, Step,
+};
 use crate::{Error, Result};
 
 /// A decoder as its [`Spec`] declares it.
@@ -12,12 +17,55 @@ pub struct Decoder {
     spec: Spec,
     device: Device,
     embedding: Embedding,
+    /// What is added for a token's place.
+    places: Vec<Places>,
+    embedding_norm: Option<Norm>,
     rotary: Option<Rotary>,
     /// That of layers with a window, where it is another.
     windowed: Option<Rotary>,
     blocks: Vec<Block>,
+    norm: Option<Norm>,
     weight_bytes: usize,
     n_params: usize,
+}
+
+/// Learned vectors `[rows, hidden]`, of which place p of a plan has row p + `offset`.
+struct Places {
+    table: Tensor,
+    offset: usize,
+    place: fn(&Plan, usize) -> usize,
+}
+
+impl Places {
+    fn load(
+        builder: &Builder<'_>,
+        name: &str,
+        [rows, hidden]: [usize; 2],
+        place: fn(&Plan, usize) -> usize,
+    ) -> Result<Self> {
+        Ok(Self {
+            table: builder.table(name, rows, hidden)?,
+            offset: 0,
+            place,
+        })
+    }
+
+    /// The vectors of a step's tokens, `[T, hidden]`.
+    fn lookup(&self, step: &Step<'_>) -> Result<Tensor> {
+        let rows = self.table.dim(0)?;
+        let limit = rows.saturating_sub(self.offset);
+        let ids = (step.start..step.start + step.len)
+            .map(|i| match (self.place)(step.plan, i) {
+                p if p < limit => Ok((p + self.offset) as u32),
+                p => Err(Error::ContextFull {
+                    needed: p + 1,
+                    limit,
+                }),
+            })
+            .collect::<Result<Vec<u32>>>()?;
+        let ids = Tensor::new(ids, self.table.device())?;
+        Ok(self.table.index_select(&ids, 0)?)
+    }
 }
 
 impl Decoder {
@@ -34,8 +82,16 @@ impl Decoder {
         let mut blocks = Vec::new();
         for layer in 0..spec.n_layers {
             progress(layer, spec.n_layers);
-            blocks.push(Block::load(builder, spec, layer)?);
+            blocks.push(Block::load(builder, spec, site(builder, spec, layer)?)?);
         }
+        let norm = match spec.head.norm {
+            FinalNorm::Present => Some(builder.norm("output_norm", spec.hidden_size, spec.norm)?),
+            FinalNorm::Absent => None,
+        };
+        let embedding_norm = match spec.embedding.norm {
+            Some(norm) => Some(builder.norm("token_embd_norm", spec.hidden_size, norm)?),
+            None => None,
+        };
         let rotary = match spec.position.rope() {
             Some(rope) => Some(Rotary::new(&with_divisors(rope, builder)?)),
             None => None,
@@ -44,15 +100,19 @@ impl Decoder {
             Position::RopeByWindow { windowed, .. } => Some(Rotary::new(windowed)),
             _ => None,
         };
+        let places = places(builder, spec)?;
         builder.weights.finish()?;
         progress(spec.n_layers, spec.n_layers);
         Ok(Self {
             spec: spec.clone(),
             device: builder.device.clone(),
             embedding,
+            places,
+            embedding_norm,
             rotary,
             windowed,
             blocks,
+            norm,
             weight_bytes: builder.bytes(),
             n_params: builder.params(),
         })
@@ -79,6 +139,43 @@ impl Decoder {
             trace: pass.trace,
         }
     }
+}
+
+/// The tables of learned positions.
+fn places(builder: &Builder<'_>, spec: &Spec) -> Result<Vec<Places>> {
+    let hidden = spec.hidden_size;
+    match spec.position {
+        Position::Learned { rows, offset } => {
+            let table = Places::load(builder, "position_embd", [rows, hidden], Plan::position)?;
+            Ok(vec![Places { offset, ..table }])
+        }
+        Position::LearnedBlocks { rows } => Ok(vec![
+            Places::load(builder, "position_embd", [rows, hidden], Plan::position)?,
+            Places::load(builder, "block_position_embd", [rows, hidden], Plan::block)?,
+        ]),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn site(builder: &Builder<'_>, spec: &Spec, layer: usize) -> Result<Site> {
+    let prefix = format!("blk.{layer}");
+    let bias = match &spec.position {
+        Position::Alibi { slopes } => Some(Arc::new(ScoreBias::Slopes(slopes.clone()))),
+        &Position::Relative(bias) => Some(Arc::new(ScoreBias::load(
+            builder,
+            &format!("{prefix}.attn_rel_b"),
+            bias,
+            spec.attention.n_heads,
+            Direction::Backward,
+        )?)),
+        _ => None,
+    };
+    Ok(Site {
+        prefix,
+        layer,
+        bias,
+        over: Over::Itself,
+    })
 }
 
 /// GGUF keeps Llama 3's scaling as a tensor of divisors.
@@ -133,18 +230,27 @@ impl Model for Decoder {
         }
         cache.reserve(ids.len())?;
         let step = self.step(cache.len(), ids.len(), pass);
-        let positions: Vec<usize> = (step.start..step.start + step.len)
-            .map(|i| pass.plan.position(i))
-            .collect();
-        let mut x = self.embedding.lookup(ids, &positions)?;
+        let mut x = self.embedding.lookup(ids)?;
+        if let Some(scale) = self.spec.embedding.scale {
+            x = (x * f64::from(scale))?;
+        }
+        for places in &self.places {
+            x = (x + places.lookup(&step)?)?;
+        }
+        if let Some(norm) = &self.embedding_norm {
+            x = norm.forward(&x)?;
+        }
         if let Some(trace) = pass.trace {
             trace.add("embd".to_string(), &x)?;
         }
         for (block, layer) in self.blocks.iter().zip(&mut cache.layers) {
-            x = block.forward(&x, &step, layer)?;
+            x = block.forward(&x, &step, layer, None)?;
         }
         if pass.rows == Rows::Last {
             x = x.narrow(0, ids.len() - 1, 1)?;
+        }
+        if let Some(norm) = &self.norm {
+            x = norm.forward(&x)?;
         }
         let logits = self.embedding.logits(&x)?;
         cache.advance(ids.len());

@@ -1,103 +1,150 @@
 //! One layer: attention and feed-forward around the residual stream.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
-use super::attention::Attention;
+use super::attention::{Attention, ScoreBias};
 use super::mlp::Mlp;
 use super::{Builder, LayerCache, Norm, Step};
 use crate::Result;
 use crate::arch::{Placement, Spec};
 
+/// Which layer of a model is loaded, and what it looks at.
+pub struct Site {
+    /// The beginning of its tensors' names: `blk.3`.
+    pub prefix: String,
+    /// Its number in its stack.
+    pub layer: usize,
+    pub bias: Option<Arc<ScoreBias>>,
+    pub over: Over,
+}
+
+/// Whether a layer looks at its own sequence only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    Itself,
+    /// At an encoder's output too.
+    Memory,
+}
+
 /// A transformer layer as the columns declare it.
 pub struct Block {
-    layer: usize,
-    norms: Norms,
+    /// The beginning of its tensors' names.
+    prefix: String,
+    placement: Placement,
+    attn_norm: Norm,
     attention: Attention,
+    /// Attention over an encoder's output, where there is one.
+    cross: Option<(Norm, Attention)>,
+    /// The norm of the feed-forward branch, where it has its own.
+    ffn_norm: Option<Norm>,
+    /// The norms of what the two branches give, where there are such.
+    after: Option<[Norm; 2]>,
     mlp: Mlp,
 }
 
-/// The norms of a layer, where they stand.
-enum Norms {
-    Pre([Norm; 2]),
-    Post([Norm; 2]),
-    Sandwich { attn: [Norm; 2], ffn: [Norm; 2] },
-    Parallel(Norm),
-    ParallelTwo([Norm; 2]),
-    Deep([Norm; 2], f64),
-}
-
 impl Block {
-    /// Loads layer number `layer`.
-    pub fn load(builder: &Builder<'_>, spec: &Spec, layer: usize) -> Result<Self> {
-        let prefix = format!("blk.{layer}");
+    /// Loads the layer at `site`.
+    pub fn load(builder: &Builder<'_>, spec: &Spec, site: Site) -> Result<Self> {
+        let Site {
+            prefix,
+            layer,
+            bias,
+            over,
+        } = site;
         let norm =
             |name: &str| builder.norm(&format!("{prefix}.{name}"), spec.hidden_size, spec.norm);
-        let two = || -> Result<[Norm; 2]> { Ok([norm("attn_norm")?, norm("ffn_norm")?]) };
+        let attention = |part: &str, bias| {
+            Attention::load(builder, spec, &format!("{prefix}.{part}"), layer, bias)
+        };
         Ok(Self {
-            layer,
-            norms: match spec.placement {
-                Placement::Pre => Norms::Pre(two()?),
-                Placement::Post => Norms::Post(two()?),
-                Placement::Sandwich => Norms::Sandwich {
-                    attn: [norm("attn_norm")?, norm("post_attention_norm")?],
-                    ffn: [norm("ffn_norm")?, norm("post_ffw_norm")?],
-                },
-                Placement::Parallel => Norms::Parallel(norm("attn_norm")?),
-                Placement::ParallelTwoNorms => Norms::ParallelTwo(two()?),
-                Placement::Deep { alpha } => Norms::Deep(two()?, alpha),
+            placement: spec.placement,
+            attn_norm: norm("attn_norm")?,
+            attention: attention("attn", bias)?,
+            cross: match over {
+                Over::Itself => None,
+                Over::Memory => Some((norm("cross_attn_norm")?, attention("cross_attn", None)?)),
             },
-            attention: Attention::load(builder, spec, layer)?,
+            ffn_norm: match spec.placement {
+                Placement::Parallel => None,
+                Placement::Pre
+                | Placement::Post
+                | Placement::Sandwich
+                | Placement::ParallelTwoNorms
+                | Placement::Deep { .. } => Some(norm("ffn_norm")?),
+            },
+            after: match spec.placement {
+                Placement::Sandwich => Some([norm("post_attention_norm")?, norm("post_ffw_norm")?]),
+                _ => None,
+            },
             mlp: Mlp::load(builder, &prefix, spec.hidden_size, &spec.ffn)?,
+            prefix,
         })
     }
 
-    /// `[T, hidden]` to `[T, hidden]`; the step's keys and values go into `cache`.
-    pub fn forward(&self, x: &Tensor, step: &Step<'_>, cache: &mut LayerCache) -> Result<Tensor> {
-        let attn = |x: &Tensor, cache: &mut LayerCache| -> Result<Tensor> {
-            let y = self.attention.forward(x, step, cache)?;
-            step.trace(self.layer, "attn_out", &y)?;
-            Ok(y)
+    /// What this layer remembers of an encoder's output, if it looks at one.
+    pub fn remember(&self, states: &Tensor) -> Result<Option<LayerCache>> {
+        match &self.cross {
+            Some((_, attention)) => Ok(Some(attention.remember(states)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// `[T, hidden]` to `[T, hidden]`; the step's keys and values go into `cache`. `memory` is
+    /// what [`Block::remember`] gave, with its length.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        step: &Step<'_>,
+        cache: &mut LayerCache,
+        memory: Option<(&LayerCache, usize)>,
+    ) -> Result<Tensor> {
+        let normed = match self.placement {
+            Placement::Post => x.clone(),
+            _ => self.attn_norm.forward(x)?,
         };
-        let ffn = |x: &Tensor| -> Result<Tensor> {
-            let y = self.mlp.forward(x)?;
-            step.trace(self.layer, "ffn_out", &y)?;
-            Ok(y)
+        let mut attn = self.attention.forward(&normed, step, cache)?;
+        step.trace(&self.prefix, "attn_out", &attn)?;
+        if let Some([norm, _]) = &self.after {
+            attn = norm.forward(&attn)?;
+        }
+        let ffn_norm = |h: &Tensor| match &self.ffn_norm {
+            Some(norm) => norm.forward(h),
+            None => Ok(normed.clone()),
         };
-        let y = match &self.norms {
-            Norms::Pre([attn_norm, ffn_norm]) => {
-                let h = (x + attn(&attn_norm.forward(x)?, cache)?)?;
-                let f = ffn(&ffn_norm.forward(&h)?)?;
-                (h + f)?
-            }
-            Norms::Post([attn_norm, ffn_norm]) => {
-                let h = attn_norm.forward(&(x + attn(x, cache)?)?)?;
-                ffn_norm.forward(&(&h + ffn(&h)?)?)?
-            }
-            Norms::Sandwich {
-                attn: [attn_before, attn_after],
-                ffn: [ffn_before, ffn_after],
-            } => {
-                let a = attn(&attn_before.forward(x)?, cache)?;
-                let h = (x + attn_after.forward(&a)?)?;
-                let f = ffn(&ffn_before.forward(&h)?)?;
-                (h + ffn_after.forward(&f)?)?
-            }
-            Norms::Parallel(norm) => {
-                let normed = norm.forward(x)?;
-                ((x + attn(&normed, cache)?)? + ffn(&normed)?)?
-            }
-            Norms::ParallelTwo([attn_norm, ffn_norm]) => {
-                let a = attn(&attn_norm.forward(x)?, cache)?;
-                ((x + a)? + ffn(&ffn_norm.forward(x)?)?)?
-            }
-            Norms::Deep([attn_norm, ffn_norm], alpha) => {
-                let normed = attn_norm.forward(x)?;
-                let h = ((&normed * *alpha)? + attn(&normed, cache)?)?;
-                let normed = ffn_norm.forward(&h)?;
-                ((&normed * *alpha)? + ffn(&normed)?)?
+        let mlp = |x: &Tensor| -> Result<Tensor> {
+            let ffn = self.mlp.forward(x)?;
+            step.trace(&self.prefix, "ffn_out", &ffn)?;
+            match &self.after {
+                Some([_, norm]) => norm.forward(&ffn),
+                None => Ok(ffn),
             }
         };
-        step.trace(self.layer, "out", &y)?;
+        let y = match self.placement {
+            Placement::Pre | Placement::Sandwich | Placement::Parallel => {
+                let mut h = (x + attn)?;
+                if let (Some((norm, attention)), Some((memory, len))) = (&self.cross, memory) {
+                    let cross = attention.recall(&norm.forward(&h)?, step, memory, len)?;
+                    step.trace(&self.prefix, "cross_attn_out", &cross)?;
+                    h = (h + cross)?;
+                }
+                let ffn = mlp(&ffn_norm(&h)?)?;
+                (h + ffn)?
+            }
+            Placement::ParallelTwoNorms => ((x + attn)? + mlp(&ffn_norm(x)?)?)?,
+            Placement::Post => {
+                let h = self.attn_norm.forward(&(x + attn)?)?;
+                ffn_norm(&(&h + mlp(&h)?)?)?
+            }
+            Placement::Deep { alpha } => {
+                let h = ((&normed * alpha)? + attn)?;
+                let normed = ffn_norm(&h)?;
+                let ffn = mlp(&normed)?;
+                ((normed * alpha)? + ffn)?
+            }
+        };
+        step.trace(&self.prefix, "out", &y)?;
         Ok(y)
     }
 }

@@ -2,40 +2,39 @@
 
 use candle_core::Tensor;
 
-use super::Builder;
 use crate::Result;
 use crate::arch::{self, NormKind};
 
 /// A norm with its weight.
 pub struct Norm {
+    kind: NormKind,
     eps: f32,
     weight: Tensor,
-    /// `None` for RMSNorm; zeros for a LayerNorm without one.
-    bias: Option<Tensor>,
+    bias: Tensor,
 }
 
 impl Norm {
-    /// Loads the norm `name` over `n` numbers.
-    pub fn load(builder: &Builder<'_>, name: &str, n: usize, norm: arch::Norm) -> Result<Self> {
-        let weight = builder.vector(&format!("{name}.weight"), n)?;
-        let bias = match norm.kind {
-            NormKind::Rms => None,
-            NormKind::Layer => Some(builder.vector(&format!("{name}.bias"), n)?),
-            NormKind::LayerNoBias => Some(weight.zeros_like()?),
-        };
+    /// A norm of the declared kind with weight `[n]` and, for the kind that has one, bias `[n]`.
+    pub fn new(norm: arch::Norm, weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
         Ok(Self {
+            kind: norm.kind,
             eps: norm.eps as f32,
+            bias: match bias {
+                Some(bias) => bias,
+                None => weight.zeros_like()?,
+            },
             weight,
-            bias,
         })
     }
 
     /// Normalizes the last dimension of `x`, `[…, n]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = x.contiguous()?;
-        Ok(match &self.bias {
-            None => candle_nn::ops::rms_norm(&x, &self.weight, self.eps)?,
-            Some(bias) => candle_nn::ops::layer_norm(&x, &self.weight, bias, self.eps)?,
+        Ok(match self.kind {
+            NormKind::Rms => candle_nn::ops::rms_norm(&x, &self.weight, self.eps)?,
+            NormKind::Layer | NormKind::LayerNoBias | NormKind::LayerNoBiasPlusOne => {
+                candle_nn::ops::layer_norm(&x, &self.weight, &self.bias, self.eps)?
+            }
         })
     }
 }

@@ -185,7 +185,7 @@ impl Weights {
             Change::Transpose => Cow::Owned(transpose(&stored, encoding, row_bytes)),
             _ => stored,
         };
-        let mut data = match &recipe.rows {
+        let data = match &recipe.rows {
             None => stored,
             Some(ranges) => {
                 let mut out = Vec::with_capacity(recipe.info.bytes);
@@ -195,28 +195,24 @@ impl Weights {
                 Cow::Owned(out)
             }
         };
-        match recipe.change {
-            Change::None | Change::Transpose => {}
-            Change::PlusOne | Change::UnitRows => {
-                let stored = self.checkpoint.tensors().get(&recipe.stored);
-                let tensor = HostTensor {
-                    encoding: stored.map_or(encoding, |info| info.encoding),
-                    shape,
-                    data,
-                };
-                return match recipe.change {
-                    Change::PlusOne => plus_one(&tensor),
-                    _ => unit_rows(&tensor),
-                };
-            }
-            Change::RopePairs { heads, rotary } => {
-                data = Cow::Owned(part_rope_pairs(&data, row_bytes, n_rows / heads, rotary));
-            }
-        }
-        Ok(HostTensor {
+        let tensor = HostTensor {
             encoding,
             shape,
             data,
+        };
+        Ok(match recipe.change {
+            Change::None | Change::Transpose => tensor,
+            Change::RopePairs { heads, rotary } => HostTensor {
+                data: Cow::Owned(part_rope_pairs(
+                    &tensor.data,
+                    row_bytes,
+                    n_rows / heads,
+                    rotary,
+                )),
+                ..tensor
+            },
+            Change::PlusOne => tensor.map(|v| v + 1.0)?,
+            Change::UnitRows => unit_rows(&tensor)?,
         })
     }
 
@@ -279,11 +275,6 @@ fn parts(
             )));
         }
         Change::Transpose => stored.shape.reverse(),
-        // The sum would lose the weight's digits in a 16-bit type.
-        Change::PlusOne => {
-            stored = TensorInfo::new(&stored.name, Encoding::F32, stored.shape.clone())
-                .ok_or_else(|| error("its size is absurd".to_string()))?;
-        }
         _ => {}
     }
     let stored = &stored;
@@ -376,12 +367,6 @@ fn transpose(data: &[u8], encoding: Encoding, row_bytes: usize) -> Vec<u8> {
         }
     }
     out
-}
-
-fn plus_one(tensor: &HostTensor<'_>) -> Result<HostTensor<'static>> {
-    let mut values = tensor.to_f32()?;
-    values.iter_mut().for_each(|v| *v += 1.0);
-    Ok(HostTensor::from_f32(tensor.shape.clone(), &values))
 }
 
 /// Divides each row by its L2 norm; the encoding stays.

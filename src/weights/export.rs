@@ -110,7 +110,7 @@ impl Export {
             1 => parts.remove(0),
             _ => self.join(parts)?,
         };
-        Ok(self.change(joined))
+        self.change(joined)
     }
 
     /// Rows of the parts, group by group.
@@ -133,10 +133,10 @@ impl Export {
         })
     }
 
-    fn change<'a>(&self, tensor: HostTensor<'a>) -> HostTensor<'a> {
-        match self.rule.change {
-            // The rows have their unit length already; the others no GGUF layout has.
-            Change::None | Change::UnitRows | Change::Transpose | Change::PlusOne => tensor,
+    fn change<'a>(&self, tensor: HostTensor<'a>) -> Result<HostTensor<'a>> {
+        Ok(match self.rule.change {
+            // No GGUF layout is transposed, and rows that are to have unit length have it already.
+            Change::None | Change::Transpose | Change::UnitRows => tensor,
             Change::RopePairs { heads, rotary } => {
                 let rows = self.shape.first().copied().unwrap_or(1).max(1);
                 let row_bytes = tensor.data.len() / rows;
@@ -150,6 +150,7 @@ impl Export {
                     ..tensor
                 }
             }
-        }
+            Change::PlusOne => tensor.map(|v| v - 1.0)?,
+        })
     }
 }
