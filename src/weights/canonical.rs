@@ -195,6 +195,7 @@ impl Weights {
                     .filter(|(name, _)| !used.contains(*name))
                     .map(|(_, recipe)| recipe.stored.as_str()),
             )
+            .filter(|stored| !self.checkpoint.is_idle(stored))
             .collect();
         let Some(first) = spare.first() else {
             return Ok(());
