@@ -75,31 +75,33 @@ fn seconds(f: &mut dyn FnMut()) -> f64 {
 
 fn measure(matrices: &[Vec<Matrix>], tokens: usize, threads: usize) {
     let big = vec![1u64; 32 << 20];
+    let mut parts = big.chunks(2 << 20).cycle();
     let mut bandwidth = f64::INFINITY;
     let sets = Isa::available();
     let mut best = vec![[f64::INFINITY; 2]; matrices.len() * sets.len()];
     for _ in 0..ROUNDS {
-        bandwidth = bandwidth.min(seconds(&mut || read(&big)));
+        bandwidth = bandwidth.min(seconds(&mut || parts.next().map_or((), read)));
         for (i, copies) in matrices.iter().enumerate() {
             let (rows, cols) = (copies[0].rows(), copies[0].cols());
             let x: Vec<f32> = (0..tokens * cols).map(|i| (i % 17) as f32 - 8.0).collect();
             let mut out = vec![0f32; tokens * rows];
             for (j, &isa) in sets.iter().enumerate() {
                 let best = &mut best[i * sets.len() + j];
-                // All copies in turn, so that each is read from memory.
+                // All copies in turn, so that each is read from memory; the first was just used.
+                let mut turns = copies.iter().cycle().skip(1);
                 let one = seconds(&mut || {
-                    for m in copies {
+                    if let Some(m) = turns.next() {
                         m.matmul_on(isa, &x[..cols], 1, &mut out[..rows]);
                     }
                 });
-                best[0] = best[0].min(one / copies.len() as f64);
+                best[0] = best[0].min(one);
                 best[1] = best[1].min(seconds(&mut || {
                     copies[0].matmul_on(isa, &x, tokens, &mut out)
                 }));
             }
         }
     }
-    let bandwidth = (big.len() * 8) as f64 / bandwidth / 1e9;
+    let bandwidth = (16u64 << 20) as f64 / bandwidth / 1e9;
     println!("{threads} threads: memory reads at {bandwidth:.1} GB/s");
     println!("type    set       1 token: GB/s  share   {tokens} tokens: GOPS");
     for (i, copies) in matrices.iter().enumerate() {

@@ -9,6 +9,8 @@ mod cache;
 mod fetching;
 #[path = "hub/kill.rs"]
 mod kill;
+#[path = "hub/outline.rs"]
+mod outline;
 #[path = "hub/python.rs"]
 mod python;
 #[path = "hub/refusals.rs"]

@@ -7,8 +7,9 @@ use serde::Deserialize;
 
 use super::card;
 use super::error::{HubError, Result};
-use super::http::{Asked, Failure, Http, Retry, Said, classify};
+use super::http::{Http, Span};
 use super::name::{RepoId, check_file};
+use super::refusal::{Asked, Failure, Retry, Said, classify};
 
 /// Pages of a file list that are followed; a page has up to a thousand entries.
 const MOST_PAGES: usize = 100;
@@ -235,7 +236,7 @@ fn refs(http: &Http<'_>, repo: &RepoId) -> Result<Vec<String>, Failure> {
     let body = http
         .get(
             url,
-            0,
+            Span::ALL,
             Asked::Revision {
                 repo: &id,
                 revision: "main",
@@ -306,7 +307,7 @@ pub(crate) fn files(http: &Http<'_>, repo: &RepoId, commit: &str) -> Result<Vec<
     let mut files = Vec::new();
     for _ in 0..MOST_PAGES {
         let (page, next) = http.retrying(|| {
-            let answer = http.get(url.clone(), 0, asked)?;
+            let answer = http.get(url.clone(), Span::ALL, asked)?;
             if answer.is_html() {
                 return Err(HubError::NotTheHub {
                     url: answer.url(),

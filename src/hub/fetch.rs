@@ -1,26 +1,22 @@
 //! From a hub id to files that can be opened: what is needed, what is here, fetching the rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use serde::Deserialize;
 
 use super::ModelFiles;
 use super::api::{self, RemoteFile};
 use super::cache::layout::{Here, Repo};
 use super::error::{HubError, Result};
 use super::http::Http;
-use super::name::{HubRef, check_file};
+use super::name::HubRef;
 use super::options::HubOptions;
-use super::pick::{Kind, Picked, pick, pick_globs, weight_extension};
+use super::pick::{Kind, pick, pick_globs, weight_extension};
 use super::place::Place;
 use super::progress::{Event, Progress};
+use super::shards::{forgotten_shards, missing_shards};
 use super::transfer::Source;
-
-/// The largest index of shards that is read.
-const INDEX_BYTES: u64 = 64 << 20;
 
 /// What a download consists of.
 #[derive(Debug, Clone)]
@@ -29,10 +25,10 @@ pub struct Plan {
     /// The commit that the revision stood for when the plan was made; all files are of this one.
     pub commit: String,
     pub files: Vec<PlannedFile>,
-    kind: Kind,
+    pub(crate) kind: Kind,
     revision: String,
     /// Every file of the commit by name, for shards that only an index names.
-    all: BTreeMap<String, RemoteFile>,
+    pub(crate) all: BTreeMap<String, RemoteFile>,
 }
 
 /// One file of a plan.
@@ -113,7 +109,7 @@ pub fn plan(model: &HubRef, options: &HubOptions, progress: &dyn Progress) -> Re
 /// Any file cannot be fetched or has the wrong content. What came of it is kept for the next run.
 pub fn fetch(plan: &Plan, options: &HubOptions, progress: &dyn Progress) -> Result<ModelFiles> {
     let place = Place::new(options, &plan.model.repo);
-    enough_disk(plan, options)?;
+    enough_disk(plan, &place, options)?;
     progress.event(Event::Planned {
         files: plan.files.len(),
         bytes: plan.bytes(),
@@ -199,7 +195,7 @@ fn revision(model: &HubRef, options: &HubOptions) -> Result<String> {
     Ok(revision.to_string())
 }
 
-fn opened(kind: &Kind, folder: &Path) -> ModelFiles {
+pub(crate) fn opened(kind: &Kind, folder: &Path) -> ModelFiles {
     match kind {
         Kind::Folder => ModelFiles::Folder(folder.to_path_buf()),
         Kind::Gguf(file) => ModelFiles::Gguf(folder.join(file)),
@@ -208,9 +204,15 @@ fn opened(kind: &Kind, folder: &Path) -> ModelFiles {
 }
 
 /// Refuses before the first byte what the disk cannot hold.
-fn enough_disk(plan: &Plan, options: &HubOptions) -> Result<()> {
+fn enough_disk(plan: &Plan, place: &Place, options: &HubOptions) -> Result<()> {
     let folder = options.local_dir.as_ref().unwrap_or(&options.cache);
-    let needed = plan.missing_bytes();
+    let begun: u64 = plan
+        .files
+        .iter()
+        .filter(|f| !f.here)
+        .map(|f| place.begun(&f.remote))
+        .sum();
+    let needed = plan.missing_bytes().saturating_sub(begun);
     match super::disk::free_bytes(folder) {
         Some(free) if free < needed => Err(HubError::DiskFull {
             path: folder.clone(),
@@ -273,74 +275,5 @@ impl Job<'_> {
             Some(error) => Err(error),
             None => Ok(()),
         }
-    }
-}
-
-/// Shards that the index names and the names alone did not show.
-fn forgotten_shards<'a>(plan: &'a Plan, place: &Place) -> Result<Vec<&'a RemoteFile>> {
-    let picked = Picked {
-        kind: plan.kind.clone(),
-        files: plan.files.iter().map(|f| f.remote.path.clone()).collect(),
-    };
-    let folder = place.folder(&plan.commit);
-    let mut forgotten = Vec::new();
-    for shard in indexed_shards(&picked, &folder)? {
-        if picked.files.contains(&shard) {
-            continue;
-        }
-        match plan.all.get(&shard) {
-            Some(file) => forgotten.push(file),
-            None => {
-                return Err(HubError::FileNotFound {
-                    repo: plan.model.repo.to_string(),
-                    file: shard,
-                    near_names: Vec::new(),
-                });
-            }
-        }
-    }
-    Ok(forgotten)
-}
-
-fn missing_shards(picked: &Picked, folder: &Path) -> Result<Vec<String>> {
-    let shards = indexed_shards(picked, folder)?;
-    Ok(shards
-        .into_iter()
-        .filter(|shard| !folder.join(shard).is_file())
-        .collect())
-}
-
-/// The files that the picked index of shards, if there is one, spreads the weights over.
-fn indexed_shards(picked: &Picked, folder: &Path) -> Result<BTreeSet<String>> {
-    #[derive(Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let Some(index) = picked.files.iter().find(|n| n.ends_with(".index.json")) else {
-        return Ok(BTreeSet::new());
-    };
-    let path = folder.join(index);
-    let bad = |message: String| HubError::Format {
-        file: path.display().to_string(),
-        message,
-    };
-    let size = std::fs::metadata(&path)
-        .map_err(|e| HubError::io(&path, e))?
-        .len();
-    if size > INDEX_BYTES {
-        return Err(bad(format!(
-            "an index of {size} bytes; the largest that is read has {INDEX_BYTES}"
-        )));
-    }
-    let text = std::fs::read(&path).map_err(|e| HubError::io(&path, e))?;
-    let index: Index = serde_json::from_slice(&text)
-        .map_err(|e| bad(format!("it is not an index of shards: {e}")))?;
-    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
-    match shards.iter().find(|shard| check_file(shard).is_err()) {
-        Some(shard) => Err(bad(format!(
-            "it names the shard {:?}",
-            super::error::clean(shard)
-        ))),
-        None => Ok(shards),
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::card::{self, Card};
 use super::error::{HubError, Result};
-use super::pick::{SplitName, weight_extension};
+use super::local::{self, Local};
+use super::pick::weight_extension;
 
 /// A model as named, not yet looked for on the Hub.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,7 +131,7 @@ impl ModelRef {
         }
         let path = Path::new(text);
         let mut tried = Vec::new();
-        match local(path)? {
+        match local::at(path)? {
             Local::Model(model) => return Ok(model),
             Local::Nothing => tried.push(format!("the path {}", path.display())),
             Local::NoModel(message) if spelled_as_path(text) => {
@@ -147,7 +148,7 @@ impl ModelRef {
             return Err(HubError::UnknownName {
                 name: text.to_string(),
                 tried,
-                near_names: siblings(path),
+                near_names: local::siblings(path),
             });
         }
         let (id, revision, file) = split_name(text)?;
@@ -260,122 +261,12 @@ pub(crate) fn check_file(file: &str) -> std::result::Result<(), &'static str> {
     Ok(())
 }
 
-enum Local {
-    Model(ModelRef),
-    /// Something else lies there, which hides no card of the same name.
-    NoModel(&'static str),
-    Nothing,
-}
-
-fn local(path: &Path) -> Result<Local> {
-    if path.is_dir() {
-        if path.join("config.json").is_file() {
-            return Ok(Local::Model(ModelRef::Folder(path.to_path_buf())));
-        }
-        return folder_of_gguf(path);
-    }
-    if !path.is_file() {
-        return Ok(Local::Nothing);
-    }
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    match weight_extension(&name) {
-        Some("gguf") => Ok(Local::Model(ModelRef::Gguf(first_part(path, &name)?))),
-        Some("safetensors") => {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            if !folder.join("config.json").is_file() {
-                return Err(HubError::Local {
-                    path: path.to_path_buf(),
-                    message: "there is no config.json beside it; a safetensors file alone does not say what model it is".to_string(),
-                });
-            }
-            Ok(Local::Model(ModelRef::Safetensors(path.to_path_buf())))
-        }
-        _ => Ok(Local::NoModel(
-            "this file is neither .gguf nor .safetensors; name the folder that holds its config.json",
-        )),
-    }
-}
-
-fn folder_of_gguf(folder: &Path) -> Result<Local> {
-    let entries = std::fs::read_dir(folder).map_err(|e| HubError::io(folder, e))?;
-    let mut models: Vec<String> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| weight_extension(name) == Some("gguf"))
-        .filter(|name| SplitName::parse(name).is_none_or(|split| split.index == 1))
-        .collect();
-    models.sort();
-    match models.as_slice() {
-        [] => Ok(Local::NoModel(
-            "this folder has neither config.json nor a .gguf file",
-        )),
-        [one] => Ok(Local::Model(ModelRef::Gguf(first_part(
-            &folder.join(one),
-            one,
-        )?))),
-        _ => Err(HubError::Ambiguous {
-            what: format!("the folder {}", folder.display()),
-            names: models,
-        }),
-    }
-}
-
-/// The first part of a split GGUF, all parts being here.
-fn first_part(path: &Path, name: &str) -> Result<PathBuf> {
-    let Some(split) = SplitName::parse(name) else {
-        return Ok(path.to_path_buf());
-    };
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let missing: Vec<String> = split
-        .parts()
-        .filter(|part| !folder.join(part).is_file())
-        .take(5)
-        .collect();
-    if !missing.is_empty() {
-        return Err(HubError::Local {
-            path: path.to_path_buf(),
-            message: format!(
-                "it is one of {} parts, and these are not beside it: {}",
-                split.total,
-                missing.join(", ")
-            ),
-        });
-    }
-    Ok(folder.join(split.part(1)))
-}
-
 /// Whether the text can only have been meant as a path.
 fn spelled_as_path(text: &str) -> bool {
     let rooted = text.starts_with(['/', '.', '~', '\\']) || Path::new(text).is_absolute();
     let file =
         !text.contains(':') && matches!(weight_extension(text), Some("gguf" | "safetensors"));
     rooted || file || text.split('/').count() > 2 && !text.contains([':', '@'])
-}
-
-/// Names in the same folder that look like the one that is not there.
-fn siblings(path: &Path) -> Vec<String> {
-    const MOST: usize = 1000;
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let names = entries
-        .flatten()
-        .take(MOST)
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !name.chars().any(char::is_control));
-    card::nearest(&name, names, 3)
-        .into_iter()
-        .map(|name| folder.join(name).display().to_string())
-        .collect()
 }
 
 #[cfg(test)]

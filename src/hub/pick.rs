@@ -1,6 +1,6 @@
 //! Which files of a repository loading needs, decided on their names alone.
 
-use std::collections::BTreeMap;
+mod gguf;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
@@ -26,10 +26,6 @@ const SMALL_FILES: [&str; 14] = [
 ];
 /// Tokenizers whose files carry the model's own name (`ice_text.model`, `qwen.tiktoken`).
 const SMALL_EXTENSIONS: [&str; 2] = ["model", "tiktoken"];
-/// GGUF files that are not a language model's weights.
-const NOT_A_MODEL: [&str; 2] = ["mmproj", "imatrix"];
-/// Taken where a GGUF repository is named without a quantization, first found first.
-const USUAL_QUANTS: [&str; 3] = ["Q4_K_M", "Q4_0", "Q8_0"];
 
 /// What is to be opened once the files are here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +100,7 @@ impl SplitName {
 /// The file or quantization is not there, several fit, or nothing can be loaded.
 pub fn pick(repo: &str, names: &[String], file: Option<&FileSpec>) -> Result<Picked> {
     match file {
-        Some(FileSpec::Quant(quant)) => by_quant(repo, names, quant),
+        Some(FileSpec::Quant(quant)) => gguf::by_quant(repo, names, quant),
         Some(FileSpec::Path(path)) => by_path(repo, names, path),
         None => {
             let weights = folder_weights(names);
@@ -115,7 +111,7 @@ pub fn pick(repo: &str, names: &[String], file: Option<&FileSpec>) -> Result<Pic
             {
                 return Ok(folder(names, weights));
             }
-            usual_gguf(repo, names)
+            gguf::usual(repo, names)
         }
     }
 }
@@ -250,100 +246,6 @@ fn folder_weights(names: &[String]) -> Vec<String> {
     Vec::new()
 }
 
-/// Whole GGUF models of a repository: the split ones' parts together, by their first file.
-fn gguf_models(names: &[String]) -> BTreeMap<String, Vec<String>> {
-    let mut models: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for name in names.iter().filter(|n| weight_extension(n) == Some("gguf")) {
-        let lower = name.to_ascii_lowercase();
-        if NOT_A_MODEL.iter().any(|other| lower.contains(other)) {
-            continue;
-        }
-        let first = SplitName::parse(name).map_or_else(|| name.clone(), |split| split.part(1));
-        models.entry(first).or_default().push(name.clone());
-    }
-    models
-}
-
-/// Whether a file's name holds the quantization as a word: `Q4_K` is not in `m-Q4_K_M.gguf`.
-fn has_quant(name: &str, quant: &str) -> bool {
-    let (name, quant) = (name.to_ascii_uppercase(), quant.to_ascii_uppercase());
-    name.match_indices(&quant).any(|(at, found)| {
-        let before = name[..at].chars().next_back();
-        let after = name[at + found.len()..].chars().next();
-        before.is_none_or(|c| !c.is_alphanumeric())
-            && after.is_none_or(|c| !c.is_alphanumeric() && c != '_')
-    })
-}
-
-/// The quantization in a file's name, or the name itself.
-fn quant_of(name: &str) -> String {
-    let stem = SplitName::parse(name)
-        .map_or_else(|| name.trim_end_matches(".gguf").to_string(), |s| s.stem);
-    let base = stem.rsplit('/').next().unwrap_or_default();
-    let starts = ["Q", "IQ", "TQ", "F16", "F32", "BF16", "MXFP"];
-    base.split(['-', '.'])
-        .rev()
-        .map(str::to_ascii_uppercase)
-        .find(|word| {
-            starts.iter().any(|s| {
-                word.strip_prefix(s).is_some_and(|rest| {
-                    rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit())
-                })
-            })
-        })
-        .unwrap_or_else(|| name.to_string())
-}
-
-fn by_quant(repo: &str, names: &[String], quant: &str) -> Result<Picked> {
-    let models = gguf_models(names);
-    let fits: Vec<&String> = models
-        .keys()
-        .filter(|first| has_quant(first, quant))
-        .collect();
-    match fits.as_slice() {
-        [one] => gguf(repo, names, &models[*one]),
-        [] => Err(HubError::QuantNotFound {
-            repo: repo.to_string(),
-            quant: quant.to_string(),
-            available: models.keys().map(|name| quant_of(name)).collect(),
-        }),
-        several => Err(HubError::Ambiguous {
-            what: format!("{repo}:{quant}"),
-            names: several
-                .iter()
-                .map(|name| format!("{repo}:{name}"))
-                .collect(),
-        }),
-    }
-}
-
-fn usual_gguf(repo: &str, names: &[String]) -> Result<Picked> {
-    let models = gguf_models(names);
-    let mut firsts = models.keys();
-    match (firsts.next(), firsts.next()) {
-        (None, _) => Err(HubError::NoWeights {
-            repo: repo.to_string(),
-            found: names.iter().take(10).cloned().collect(),
-        }),
-        (Some(only), None) => gguf(repo, names, &models[only]),
-        _ => {
-            for quant in USUAL_QUANTS {
-                let mut fits = models.keys().filter(|first| has_quant(first, quant));
-                if let (Some(one), None) = (fits.next(), fits.next()) {
-                    return gguf(repo, names, &models[one]);
-                }
-            }
-            Err(HubError::Ambiguous {
-                what: repo.to_string(),
-                names: models
-                    .keys()
-                    .map(|name| format!("{repo}:{}", quant_of(name)))
-                    .collect(),
-            })
-        }
-    }
-}
-
 fn by_path(repo: &str, names: &[String], path: &str) -> Result<Picked> {
     if !names.iter().any(|n| n == path) {
         return Err(HubError::FileNotFound {
@@ -353,7 +255,7 @@ fn by_path(repo: &str, names: &[String], path: &str) -> Result<Picked> {
         });
     }
     match weight_extension(path) {
-        Some("gguf") => gguf(repo, names, &[path.to_string()]),
+        Some("gguf") => gguf::whole(repo, names, path),
         Some("safetensors") => Ok(Picked {
             kind: Kind::Safetensors(path.to_string()),
             ..folder(names, vec![path.to_string()])
@@ -364,33 +266,6 @@ fn by_path(repo: &str, names: &[String], path: &str) -> Result<Picked> {
             "it is not a weights file (.gguf, .safetensors, .bin)",
         )),
     }
-}
-
-/// One GGUF model with all its parts, given any of them.
-fn gguf(repo: &str, names: &[String], some: &[String]) -> Result<Picked> {
-    let any = some.first().cloned().unwrap_or_default();
-    let Some(split) = SplitName::parse(&any) else {
-        return Ok(Picked {
-            kind: Kind::Gguf(any.clone()),
-            files: vec![any],
-        });
-    };
-    let here = names
-        .iter()
-        .filter(|n| {
-            SplitName::parse(n).is_some_and(|s| s.stem == split.stem && s.total == split.total)
-        })
-        .count();
-    if here != split.total as usize {
-        return Err(HubError::Format {
-            file: format!("{repo}: {any}"),
-            message: format!("the repository has {here} of its {} parts", split.total),
-        });
-    }
-    Ok(Picked {
-        kind: Kind::Gguf(split.part(1)),
-        files: split.parts().collect(),
-    })
 }
 
 #[cfg(test)]

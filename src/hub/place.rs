@@ -12,6 +12,7 @@ use super::error::{HubError, Result};
 use super::http::Http;
 use super::name::RepoId;
 use super::options::HubOptions;
+use super::partial::has_content;
 use super::progress::Event;
 use super::transfer::{self, Source};
 
@@ -46,13 +47,27 @@ impl Place {
                 let same_size = fs::metadata(&path).is_ok_and(|m| m.len() == file.size);
                 let noted =
                     || noted_hash(folder, &file.path).is_some_and(|hash| hash == file.hash.hex());
-                if same_size && (noted() || transfer::has_content(&path, file).unwrap_or(false)) {
+                if same_size && (noted() || has_content(&path, file).unwrap_or(false)) {
                     Here::Visible
                 } else {
                     Here::Not
                 }
             }
         }
+    }
+
+    /// Where a file grows until it is whole.
+    fn part(&self, file: &RemoteFile) -> PathBuf {
+        match self {
+            Self::Cache(repo) => repo.incomplete(file.hash.hex()),
+            Self::Folder(folder) => notes(folder, &file.path)
+                .with_added_extension(format!("{}.incomplete", file.hash.hex())),
+        }
+    }
+
+    /// Bytes of a file that an earlier run left.
+    pub fn begun(&self, file: &RemoteFile) -> u64 {
+        fs::metadata(self.part(file)).map_or(0, |m| m.len().min(file.size))
     }
 
     /// Fetches what is missing of a file and makes it visible.
@@ -65,7 +80,7 @@ impl Place {
                     let _lock = repo.lock(hash, http.progress)?;
                     // Another process may have fetched it while we waited.
                     if self.here(commit, file) == Here::Not {
-                        let part = repo.incomplete(hash);
+                        let part = self.part(file);
                         transfer::fetch(http, source, &part, stop)?;
                         publish(&part, &repo.blob(hash))?;
                     }
@@ -78,8 +93,7 @@ impl Place {
                 if self.here(commit, file) != Here::Visible {
                     let notes = notes(folder, &file.path);
                     let _lock = Lock::acquire(&notes.with_added_extension("lock"), http.progress)?;
-                    let part =
-                        notes.with_added_extension(format!("{}.incomplete", file.hash.hex()));
+                    let part = self.part(file);
                     transfer::fetch(http, source, &part, stop)?;
                     publish(&part, &folder.join(&file.path))?;
                 }

@@ -2,32 +2,35 @@
 
 use std::ops::{Deref, DerefMut};
 
+use memmap2::MmapMut;
+
 use crate::{Error, Result};
 
-/// The length of a cache line: vectors loaded from multiples of it never cross one.
-const ALIGN: usize = 64;
-
-/// Bytes that begin at a multiple of a cache line.
+/// Bytes that begin at a multiple of a page, on large pages where the system has them: weights
+/// are read from end to end for every token, and small pages cost a walk of the page table each.
 pub struct Bytes {
-    buffer: Vec<u8>,
-    start: usize,
-    len: usize,
+    /// `None` where there are no bytes: an empty map is an error.
+    map: Option<MmapMut>,
 }
 
 impl Bytes {
-    /// `len` zeros.
+    /// `len` zeros; they take no memory until they are written.
     ///
     /// # Errors
     /// If there is no memory for them.
     pub fn zeroed(len: usize) -> Result<Self> {
-        let total = len.saturating_add(ALIGN);
-        // Asks before `vec!` would abort; zero pages cost nothing until they are written.
-        Vec::<u8>::new().try_reserve_exact(total).map_err(|_| {
-            Error::Unsupported(format!("there is no memory for {len} bytes of weights"))
+        if len == 0 {
+            return Ok(Self { map: None });
+        }
+        let map = MmapMut::map_anon(len).map_err(|e| {
+            Error::Unsupported(format!(
+                "there is no memory for {len} bytes of weights: {e}"
+            ))
         })?;
-        let buffer = vec![0u8; total];
-        let start = buffer.as_ptr().align_offset(ALIGN).min(ALIGN);
-        Ok(Self { buffer, start, len })
+        // Without large pages it is slower, not wrong.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        Ok(Self { map: Some(map) })
     }
 }
 
@@ -35,12 +38,12 @@ impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.buffer[self.start..self.start + self.len]
+        self.map.as_deref().unwrap_or_default()
     }
 }
 
 impl DerefMut for Bytes {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.start..self.start + self.len]
+        self.map.as_deref_mut().unwrap_or_default()
     }
 }

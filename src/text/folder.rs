@@ -2,133 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
-
+use super::config::{Config, read, read_object};
 use super::hf::{ByteLevelParts, Hf, added_token};
 use super::spm::{self, Piece, Spm, UserDefined};
 use super::tokenizer::{Engine, Inner, Tokenizer};
 use super::{glm, pieces, pretokenize, tiktoken};
 use crate::{Error, Result};
-
-/// Larger tokenizer files are refused; real ones stay below 40 MB.
-const MAX_FILE: u64 = 512 << 20;
-
-/// `tokenizer_config.json`, with `special_tokens_map.json` and `config.json` behind it.
-#[derive(Default)]
-pub(super) struct Config {
-    tokenizer: Map<String, Value>,
-    specials: Map<String, Value>,
-    model: Map<String, Value>,
-}
-
-/// Reads a file of the folder; `None` if it is not there.
-pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    let meta = match std::fs::metadata(path) {
-        Ok(meta) => meta,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io(path, e)),
-    };
-    if meta.len() > MAX_FILE {
-        let message = format!("{} bytes, too large for what it should be", meta.len());
-        return Err(Error::format(path, message));
-    }
-    std::fs::read(path)
-        .map(Some)
-        .map_err(|e| Error::io(path, e))
-}
-
-/// Reads a JSON object of the folder; empty if it is not there.
-pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>> {
-    let Some(bytes) = read(path)? else {
-        return Ok(Map::new());
-    };
-    serde_json::from_slice(&bytes).map_err(|e| Error::format(path, e.to_string()))
-}
-
-impl Config {
-    pub fn read(folder: &Path) -> Result<Self> {
-        Ok(Self {
-            tokenizer: read_object(&folder.join("tokenizer_config.json"))?,
-            specials: read_object(&folder.join("special_tokens_map.json"))?,
-            model: read_object(&folder.join("config.json"))?,
-        })
-    }
-
-    pub fn class(&self) -> &str {
-        self.tokenizer
-            .get("tokenizer_class")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    }
-
-    fn flag(&self, key: &str) -> Option<bool> {
-        self.tokenizer.get(key)?.as_bool()
-    }
-
-    pub fn number(&self, key: &str) -> Option<u32> {
-        self.tokenizer.get(key)?.as_u64()?.try_into().ok()
-    }
-
-    /// The text of a token like `bos_token`, a string or an object with `content`.
-    pub fn token(&self, key: &str) -> Option<&str> {
-        let text = |map: &'_ Map<String, Value>| -> Option<String> {
-            let value = map.get(key)?;
-            let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
-            Some(text.to_string())
-        };
-        let value = match text(&self.tokenizer) {
-            Some(_) => self.tokenizer.get(key)?,
-            None => self.specials.get(key)?,
-        };
-        value.as_str().or_else(|| value.get("content")?.as_str())
-    }
-
-    /// The id of `name` (`bos`, `eos`): by its token's text, else as `config.json` has it.
-    fn id(&self, engine: &Engine, name: &str) -> Option<u32> {
-        if let Some(id) = self
-            .token(&format!("{name}_token"))
-            .and_then(|t| engine.id_of(t))
-        {
-            return Some(id);
-        }
-        let value = self.model.get(&format!("{name}_token_id"))?;
-        let value = value
-            .as_array()
-            .and_then(|list| list.first())
-            .unwrap_or(value);
-        value.as_u64()?.try_into().ok()
-    }
-
-    /// The entries of `added_tokens_decoder`, by id: text and whether it is special.
-    pub fn added(&self) -> Vec<(u32, String, bool)> {
-        let entries = self
-            .tokenizer
-            .get("added_tokens_decoder")
-            .and_then(Value::as_object);
-        let mut added: Vec<_> = entries
-            .into_iter()
-            .flatten()
-            .filter_map(|(id, token)| {
-                let text = token.get("content")?.as_str()?.to_string();
-                let special = token
-                    .get("special")
-                    .and_then(Value::as_bool)
-                    .unwrap_or(false);
-                Some((id.parse().ok()?, text, special))
-            })
-            .collect();
-        added.sort();
-        added
-    }
-
-    /// Texts of the tokens that are special by their role.
-    fn special_texts(&self) -> Vec<&str> {
-        ["bos", "eos", "unk", "pad", "cls", "sep", "mask"]
-            .iter()
-            .filter_map(|name| self.token(&format!("{name}_token")))
-            .collect()
-    }
-}
 
 /// What holds unless the configuration says otherwise.
 #[derive(Default)]
@@ -307,7 +186,8 @@ fn sentencepiece(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenizer
         return glm::chatglm2(vocabulary, config).map_err(error);
     }
     let t5 = path.file_name().is_some_and(|n| n == "spiece.model");
-    if t5 {
+    let has_sentinels = vocabulary.pieces.iter().any(|p| p.text == "<extra_id_0>");
+    if t5 && !has_sentinels {
         // The sentinels follow the file's pieces, the last first.
         for n in (0..config.number("extra_ids").unwrap_or(100).min(1000)).rev() {
             vocabulary

@@ -45,8 +45,12 @@ pub(super) fn open(meta: &Metadata) -> Result<Option<Tokenizer>> {
     };
     // llama.cpp's ids for files that do not say.
     let spm = model == "llama";
-    let bos = id("bos")?.or_else(|| spm.then_some(1));
-    let eos = id("eos")?.or_else(|| (model != "gpt2").then_some(if spm { 2 } else { 1 }));
+    let bos = id("bos")?.or_else(|| (spm && size > 1).then_some(1));
+    let eos = match (id("eos")?, model) {
+        (None, "llama") if size > 2 => Some(2),
+        (None, "t5") if size > 1 => Some(1),
+        (eos, _) => eos,
+    };
     let mut ends = engine.end_ids();
     ends.extend(id("eot")?);
     ends.extend(id("eom")?);
@@ -118,12 +122,14 @@ fn spm(meta: &Metadata, algorithm: Algorithm) -> Result<Engine> {
             .bool(&format!("tokenizer.ggml.{name}"))?
             .unwrap_or(default))
     };
+    let architecture = meta.str("general.architecture")?.unwrap_or_default();
     let vocabulary = Vocabulary {
         pieces,
         algorithm,
         byte_fallback: true,
         charsmap: charsmap(meta)?,
-        add_dummy_prefix: flag("add_space_prefix", true)?,
+        // Older Baichuan files do not say; its vocabulary was trained without.
+        add_dummy_prefix: flag("add_space_prefix", architecture != "baichuan")?,
         remove_extra_whitespaces: flag("remove_extra_whitespaces", false)?,
         escape_whitespaces: true,
         unk: meta
@@ -132,7 +138,12 @@ fn spm(meta: &Metadata, algorithm: Algorithm) -> Result<Engine> {
         bos: None,
         eos: None,
     };
-    let spm = Spm::new(vocabulary, UserDefined::Cut).map_err(|e| meta.error(TOKENS, e))?;
+    let mut spm = Spm::new(vocabulary, UserDefined::Cut).map_err(|e| meta.error(TOKENS, e))?;
+    let name = meta.str("general.name")?.unwrap_or_default().to_lowercase();
+    if architecture == "phi3" || name.contains("phi-3") || name.contains("phi3") {
+        // The file has no place for `rstrip`; the marks of tokenizer.json that lack it are these.
+        spm = spm.with_greedy_marks(&["<unk>", "<s>", "<|endoftext|>"]);
+    }
     Ok(Engine::Spm(Box::new(spm)))
 }
 

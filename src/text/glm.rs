@@ -1,6 +1,7 @@
 //! What ChatGLM's three generations add to their SentencePiece files.
 
-use super::folder::{Config, Defaults, finish, mark};
+use super::config::Config;
+use super::folder::{Defaults, finish, mark};
 use super::pieces::Kind;
 use super::spm::{Spm, UserDefined, Vocabulary};
 use super::tokenizer::{Engine, Tokenizer};

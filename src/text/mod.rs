@@ -2,14 +2,19 @@
 //! strings and chat templates.
 
 mod byte_level;
+mod config;
 mod decode;
 mod folder;
 mod gguf;
+mod gguf_write;
 mod glm;
 mod hf;
+mod hf_json;
 mod pieces;
 mod pretokenize;
 mod spm;
+mod stop;
+mod template;
 mod tiktoken;
 mod tokenizer;
 
@@ -17,4 +22,7 @@ mod tokenizer;
 mod tests;
 
 pub use decode::TextStream;
+pub use gguf_write::gguf_entries;
+pub use stop::StopStrings;
+pub use template::{ChatTemplate, Message, Role};
 pub use tokenizer::{Specials, Tokenizer};

@@ -111,6 +111,7 @@ pub(super) fn name_of(pre_tokenizer: &Value, ignore_merges: bool) -> Option<&'st
         [one] if *one == LLAMA3 && ignore_merges => Some("llama-bpe"),
         [one] if *one == LLAMA3 => Some("chatglm-bpe"),
         [one] if *one == QWEN2 && !ignore_merges => Some("qwen2"),
+        [one] if *one == GPT2 => Some("gpt-2"),
         [one] if *one == BLOOM => Some("bloom"),
         [one] if *one == TEKKEN && ignore_merges => Some("tekken"),
         [one] if *one == GPT4O && ignore_merges => Some("gpt-4o"),

@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::byte_level;
-use super::folder::{Config, Defaults, finish, read};
+use super::config::{Config, read};
+use super::folder::{Defaults, finish};
 use super::hf::{ByteLevelParts, Hf, added_token};
 use super::pretokenize::{LLAMA3, QWEN2};
 use super::tokenizer::{Engine, Tokenizer};
@@ -68,7 +69,7 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Tokenizer> {
             .map(|(id, n)| (id, n, true))
             .collect();
     }
-    let mut hf = Hf::byte_level(ByteLevelParts {
+    let hf = Hf::byte_level(ByteLevelParts {
         merges: merges(&tokens),
         vocab: tokens
             .iter()
@@ -84,8 +85,15 @@ pub(super) fn open(path: &Path, config: &Config) -> Result<Tokenizer> {
             .collect(),
     })
     .map_err(|e| error(e.to_string()))?;
-    for (id, text, special) in &marks {
-        hf.add(added_token(text, *special), *id).map_err(error)?;
+    if let Some((id, text, _)) = marks
+        .iter()
+        .find(|(id, text, _)| hf.id_of(text) != Some(*id))
+    {
+        let message = format!(
+            "added token {text}: id {:?} instead of {id}",
+            hf.id_of(text)
+        );
+        return Err(error(message));
     }
     let size = hf.vocab_size();
     let engine = Engine::Hf(Box::new(hf));

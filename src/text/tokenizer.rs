@@ -88,6 +88,15 @@ impl Engine {
     }
 }
 
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Tokenizer");
+        shown
+            .field("vocab_size", &self.vocab_size())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Tokenizer {
     pub(super) fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))
@@ -122,13 +131,13 @@ impl Tokenizer {
         }
     }
 
-    /// The ids of a rendered prompt, special tokens parsed, with the model's prefix and suffix
-    /// around them; a prefix that the text spells already is not repeated.
+    /// The ids of `text` with the model's prefix and suffix around them; those that the text
+    /// spells already are not repeated.
     ///
     /// # Errors
     /// As [`Self::encode`].
-    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>> {
-        let ids = self.encode(text, Specials::Parse)?;
+    pub fn encode_prompt(&self, text: &str, specials: Specials) -> Result<Vec<u32>> {
+        let ids = self.encode(text, specials)?;
         let mut all = match ids.starts_with(self.prefix()) {
             true => Vec::new(),
             false => self.prefix().to_vec(),

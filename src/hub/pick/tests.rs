@@ -158,7 +158,7 @@ fn hostile_names_do_not_panic() {
         "-00001-of-99999.gguf",
     ] {
         let _ = SplitName::parse(name);
-        let _ = quant_of(name);
+        let _ = gguf::quant_of(name);
         let _ = pick("a/b", &names(&[name]), quant("Q4_0").as_ref());
     }
 }

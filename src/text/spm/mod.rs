@@ -4,6 +4,7 @@
 //! Specification: the sources of `google/sentencepiece`.
 
 mod bpe;
+mod ice;
 mod normalize;
 mod proto;
 mod unigram;
@@ -82,6 +83,8 @@ pub(super) struct Spm {
     plain: Matcher,
     parsed: Matcher,
     dialect: Dialect,
+    /// White space after these is dropped (Phi-3's marks).
+    greedy: Vec<u32>,
     /// Added to every id of the file (ChatGLM-6B's image tokens come first).
     id_offset: u32,
 }
@@ -112,7 +115,12 @@ impl Spm {
             }
             let mark = || (piece.text.clone(), vec![id]);
             let map = match piece.kind {
-                Kind::Normal | Kind::Unused => &mut ids,
+                Kind::Normal | Kind::Unused => {
+                    if is_reserved(&piece.text) {
+                        control.push(mark());
+                    }
+                    &mut ids
+                }
                 Kind::UserDefined => {
                     user.push(mark());
                     &mut ids
@@ -158,6 +166,7 @@ impl Spm {
             plain: Matcher::new(cut),
             pieces: v.pieces,
             dialect: Dialect::Plain,
+            greedy: Vec::new(),
             id_offset: 0,
         })
     }
@@ -175,6 +184,16 @@ impl Spm {
         self
     }
 
+    /// Drops the white space after every mark but those spelled in `except`.
+    pub fn with_greedy_marks(mut self, except: &[&str]) -> Self {
+        let marks = (0u32..).zip(&self.pieces).filter(|(_, p)| {
+            matches!(p.kind, Kind::Control | Kind::UserDefined)
+                && !except.contains(&p.text.as_str())
+        });
+        self.greedy = marks.map(|(id, _)| id).collect();
+        self
+    }
+
     /// The ids of `text`.
     pub fn encode(&self, text: &str, specials: Specials) -> Result<Vec<u32>> {
         let matcher = match specials {
@@ -186,8 +205,11 @@ impl Spm {
             match part {
                 Part::Ids(found) => ids.extend_from_slice(found),
                 Part::Text(text) => match self.dialect {
+                    Dialect::Plain if ids.last().is_some_and(|id| self.greedy.contains(id)) => {
+                        self.encode_text(text.trim_ascii_start(), &mut ids)?;
+                    }
                     Dialect::Plain => self.encode_text(text, &mut ids)?,
-                    Dialect::Ice => self.encode_text(&ice(text), &mut ids)?,
+                    Dialect::Ice => self.encode_text(&ice::spell(text), &mut ids)?,
                 },
             }
         }
@@ -258,7 +280,7 @@ impl Spm {
             return byte_of(&piece.text).map(|b| vec![b]);
         }
         if self.dialect == Dialect::Ice
-            && let Some(text) = ice_text(&piece.text)
+            && let Some(text) = ice::text_of(&piece.text)
         {
             return Some(text.into_bytes());
         }
@@ -284,42 +306,11 @@ impl Spm {
     }
 }
 
-/// The longest run of spaces that has a piece of its own.
-const ICE_BLANKS: usize = 80;
-
-/// Spells line ends, tabs and runs of two and more spaces with ChatGLM-6B's pieces.
-fn ice(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\n' => out.push_str("<n>"),
-            '\t' => out.push_str("<|tab|>"),
-            ' ' => {
-                let mut run = 1;
-                while run < ICE_BLANKS && chars.next_if_eq(&' ').is_some() {
-                    run += 1;
-                }
-                match run {
-                    1 => out.push(' '),
-                    _ => out.push_str(&format!("<|blank_{run}|>")),
-                }
-            }
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-/// What one of those pieces stands for.
-fn ice_text(piece: &str) -> Option<String> {
-    match piece {
-        "<n>" => Some("\n".to_string()),
-        "<|tab|>" => Some("\t".to_string()),
-        _ => {
-            let run = piece.strip_prefix("<|blank_")?.strip_suffix("|>")?;
-            let run = run.parse().ok().filter(|n| (2..=ICE_BLANKS).contains(n))?;
-            Some(" ".repeat(run))
-        }
-    }
+/// Pieces like `<reserved_102>`: ordinary ones by their kind, but a template means them as marks
+/// (Baichuan's roles).
+fn is_reserved(piece: &str) -> bool {
+    let number = piece
+        .strip_prefix("<reserved_")
+        .and_then(|p| p.strip_suffix('>'));
+    number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }

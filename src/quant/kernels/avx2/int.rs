@@ -3,6 +3,7 @@
 
 use std::arch::x86_64::*;
 
+use super::prefetch::prefetch;
 use crate::quant::kernels::activations::Quantized;
 use crate::quant::kernels::forms::{
     BLOCK, Codes, Form, GROUP, IQ4_NL_VALUES, IntPanel, PANEL, Scales, Tile,
@@ -52,6 +53,7 @@ unsafe fn tile<F: Form, const T: usize, const H: usize>(
     for first in (0..2).step_by(H) {
         let mut acc = [[_mm256_setzero_ps(); T]; H];
         for b in 0..panel.blocks {
+            prefetch::<F, T>(codes, panel.scales.as_ptr(), b);
             for h in 0..H {
                 // SAFETY: block `b` lies inside the panel's slices, by the caller's check.
                 let (w, s) = unsafe {

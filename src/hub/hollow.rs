@@ -1,0 +1,172 @@
+//! A model's outline before it is fetched: real configuration and headers, and weights files of
+//! full length that hold nothing.
+//!
+//! What opens a model opens the outline too, so that a family that is not supported, a
+//! checkpoint that does not fit its configuration and the memory that it will take are known for
+//! a few hundred kilobytes. The files are sparse: they take no room where the temporary folder
+//! can do that (every common file system of Linux and macOS).
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use super::ModelFiles;
+use super::api::RemoteFile;
+use super::cache::layout::create_parent;
+use super::error::{HubError, Result};
+use super::fetch::{Plan, opened};
+use super::header::{Header, gguf_header, safetensors_header};
+use super::http::{Http, Span};
+use super::options::HubOptions;
+use super::pick::weight_extension;
+use super::place::Place;
+use super::progress::{Progress, Quiet};
+use super::refusal::{Asked, Failure};
+use super::shards::forgotten_shards;
+use super::transfer::{self, Source};
+
+/// The longest header that is read; vocabularies of GGUF files stay far below.
+const LONGEST_HEADER: u64 = 64 << 20;
+
+/// An outline in a temporary folder, which goes with it.
+#[derive(Debug)]
+pub struct Hollow {
+    folder: tempfile::TempDir,
+    files: ModelFiles,
+}
+
+impl Hollow {
+    /// The outline, as [`super::fetch`] would name the model.
+    pub fn files(&self) -> &ModelFiles {
+        &self.files
+    }
+
+    /// The temporary folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Fetches the outline of a planned model; `None` for PyTorch files, which have no header.
+///
+/// # Errors
+/// As for fetching; a weights file whose header is none.
+pub fn hollow(
+    plan: &Plan,
+    options: &HubOptions,
+    progress: &dyn Progress,
+) -> Result<Option<Hollow>> {
+    let folder = tempfile::tempdir().map_err(|e| HubError::io(std::env::temp_dir(), e))?;
+    let place = Place::Folder(folder.path().to_path_buf());
+    let http = Http::new(options, progress)?;
+    let (weights, small): (Vec<&RemoteFile>, Vec<&RemoteFile>) = plan
+        .files
+        .iter()
+        .map(|file| &file.remote)
+        .partition(|file| weight_extension(&file.path).is_some());
+    let headed =
+        |file: &&RemoteFile| matches!(weight_extension(&file.path), Some("safetensors" | "gguf"));
+    if !weights.iter().all(headed) {
+        return Ok(None);
+    }
+    for file in small {
+        if file.path == "config.json" || file.path.ends_with(".index.json") {
+            let part = folder.path().join(&file.path);
+            let source = Source {
+                repo: &plan.model.repo,
+                commit: &plan.commit,
+                file,
+            };
+            // A few kilobytes: no bar is to appear for them.
+            let quiet = Http::new(options, &Quiet)?;
+            transfer::fetch(&quiet, source, &part, &AtomicBool::new(false))?;
+        }
+    }
+    for file in weights.into_iter().chain(forgotten_shards(plan, &place)?) {
+        let source = Source {
+            repo: &plan.model.repo,
+            commit: &plan.commit,
+            file,
+        };
+        let header = http.retrying(|| header(&http, source))?;
+        let path = folder.path().join(&file.path);
+        create_parent(&path)?;
+        let write = || {
+            let mut out = File::create(&path)?;
+            out.write_all(&header)?;
+            out.set_len(file.size)
+        };
+        write().map_err(|e| HubError::io(&path, e))?;
+    }
+    let files = opened(&plan.kind, folder.path());
+    Ok(Some(Hollow { folder, files }))
+}
+
+/// The bytes of a weights file up to where its data begin.
+fn header(http: &Http<'_>, source: Source<'_>) -> Result<Vec<u8>, Failure> {
+    let file = source.file;
+    let id = source.repo.to_string();
+    let span = Span {
+        from: 0,
+        to: Some(LONGEST_HEADER.min(file.size).saturating_sub(1)),
+    };
+    let mut answer = http.get(
+        source.url(http)?,
+        span,
+        Asked::File {
+            repo: &id,
+            file: &file.path,
+        },
+    )?;
+    if answer.is_html() {
+        return Err(HubError::NotTheHub {
+            url: answer.url(),
+            found: "a web page".to_string(),
+            wanted: "a file",
+        }
+        .into());
+    }
+    let length = match weight_extension(&file.path) {
+        Some("gguf") => gguf_header,
+        _ => safetensors_header,
+    };
+    let bad = |message: &str| HubError::Format {
+        file: file.path.clone(),
+        message: message.to_string(),
+    };
+    let mut bytes = Vec::new();
+    // Looked at again only once it has doubled, for the scan starts from the beginning.
+    let mut next_look = 8;
+    loop {
+        if bytes.len() >= next_look {
+            match length(&bytes) {
+                Header::Ends(at) if at as u64 > file.size.min(LONGEST_HEADER) => {
+                    return Err(bad("its header is longer than the file or 64 MiB").into());
+                }
+                Header::Ends(at) if at <= bytes.len() => {
+                    bytes.truncate(at);
+                    return Ok(bytes);
+                }
+                Header::Ends(at) => next_look = at,
+                Header::Unknown => next_look = bytes.len() * 2,
+                Header::None => return Err(bad("it does not begin as its name says").into()),
+            }
+        }
+        match answer.chunk()? {
+            Some(chunk) if (bytes.len() as u64) <= LONGEST_HEADER => {
+                bytes.extend_from_slice(chunk.as_ref())
+            }
+            Some(_) => return Err(bad("its header is longer than 64 MiB").into()),
+            // The whole file was too short for another look.
+            None if bytes.len() >= next_look => {}
+            None => match length(&bytes) {
+                Header::Ends(at) if at <= bytes.len() => {
+                    bytes.truncate(at);
+                    return Ok(bytes);
+                }
+                _ => return Err(bad("it ends within its header").into()),
+            },
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Weights spread over several files, as `*.index.json` says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::api::RemoteFile;
+use super::error::{HubError, Result};
+use super::fetch::Plan;
+use super::name::check_file;
+use super::pick::Picked;
+use super::place::Place;
+
+/// The largest index of shards that is read.
+const INDEX_BYTES: u64 = 64 << 20;
+
+/// Shards that the index names and the names alone did not show.
+pub(crate) fn forgotten_shards<'a>(plan: &'a Plan, place: &Place) -> Result<Vec<&'a RemoteFile>> {
+    let picked = Picked {
+        kind: plan.kind.clone(),
+        files: plan.files.iter().map(|f| f.remote.path.clone()).collect(),
+    };
+    let folder = place.folder(&plan.commit);
+    let mut forgotten = Vec::new();
+    for shard in indexed_shards(&picked, &folder)? {
+        if picked.files.contains(&shard) {
+            continue;
+        }
+        match plan.all.get(&shard) {
+            Some(file) => forgotten.push(file),
+            None => {
+                return Err(HubError::FileNotFound {
+                    repo: plan.model.repo.to_string(),
+                    file: shard,
+                    near_names: Vec::new(),
+                });
+            }
+        }
+    }
+    Ok(forgotten)
+}
+
+/// Shards that the picked index names and that are not in the folder.
+pub(crate) fn missing_shards(picked: &Picked, folder: &Path) -> Result<Vec<String>> {
+    let shards = indexed_shards(picked, folder)?;
+    Ok(shards
+        .into_iter()
+        .filter(|shard| !folder.join(shard).is_file())
+        .collect())
+}
+
+/// The files that the picked index of shards, if there is one, spreads the weights over.
+fn indexed_shards(picked: &Picked, folder: &Path) -> Result<BTreeSet<String>> {
+    #[derive(Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let Some(index) = picked.files.iter().find(|n| n.ends_with(".index.json")) else {
+        return Ok(BTreeSet::new());
+    };
+    let path = folder.join(index);
+    let bad = |message: String| HubError::Format {
+        file: path.display().to_string(),
+        message,
+    };
+    let size = std::fs::metadata(&path)
+        .map_err(|e| HubError::io(&path, e))?
+        .len();
+    if size > INDEX_BYTES {
+        return Err(bad(format!(
+            "an index of {size} bytes; the largest that is read has {INDEX_BYTES}"
+        )));
+    }
+    let text = std::fs::read(&path).map_err(|e| HubError::io(&path, e))?;
+    let index: Index = serde_json::from_slice(&text)
+        .map_err(|e| bad(format!("it is not an index of shards: {e}")))?;
+    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+    match shards.iter().find(|shard| check_file(shard).is_err()) {
+        Some(shard) => Err(bad(format!(
+            "it names the shard {:?}",
+            super::error::clean(shard)
+        ))),
+        None => Ok(shards),
+    }
+}
