@@ -91,6 +91,13 @@ impl<'a> Builder<'a> {
 
     /// A matrix `[rows, cols]`, in the encoding it is to be kept in.
     pub fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<HostTensor<'_>> {
+        let wanted = self.storage.target(Encoding::F32, &[rows, cols], name);
+        if wanted.is_quantized()
+            && let Some(blocks) = self.weights.read_blocks(name, &[rows, cols], wanted)?
+        {
+            self.count(wanted, rows * cols);
+            return Ok(blocks);
+        }
         let tensor = self.weights.read(name, &[rows, cols])?;
         let encoding = self.storage.encoding(tensor.encoding, &[rows, cols], name);
         self.count(encoding, rows * cols);

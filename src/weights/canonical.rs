@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use super::{Checkpoint, HostTensor, TensorInfo};
 use crate::arch::{Change, Rule, TensorTable};
+use crate::quant::Encoding;
 use crate::{Error, Result};
 
 /// The suffixes that a rule's names stand for.
@@ -20,6 +21,43 @@ struct Recipe {
     rows: Option<Vec<Range<usize>>>,
     change: Change,
     info: TensorInfo,
+}
+
+impl Recipe {
+    /// The canonical tensor out of the stored one, whose rows are in `encoding`.
+    fn make<'a>(&self, stored: Cow<'a, [u8]>, encoding: Encoding) -> Result<HostTensor<'a>> {
+        let shape = self.info.shape.clone();
+        let n_rows = shape.first().copied().unwrap_or(1).max(1);
+        let row_bytes = encoding.bytes_of(self.info.len() / n_rows).unwrap_or(0);
+        let data = match &self.rows {
+            None => stored,
+            Some(ranges) => {
+                let mut out = Vec::with_capacity(n_rows * row_bytes);
+                for range in ranges {
+                    out.extend_from_slice(&stored[range.start * row_bytes..range.end * row_bytes]);
+                }
+                Cow::Owned(out)
+            }
+        };
+        let tensor = HostTensor {
+            encoding,
+            shape,
+            data,
+        };
+        Ok(match self.change {
+            Change::None => tensor,
+            Change::RopePairs { heads, rotary } => HostTensor {
+                data: Cow::Owned(part_rope_pairs(
+                    &tensor.data,
+                    row_bytes,
+                    n_rows / heads,
+                    rotary,
+                )),
+                ..tensor
+            },
+            Change::PlusOne => tensor.map(|v| v + 1.0)?,
+        })
+    }
 }
 
 /// A checkpoint under canonical names.
@@ -97,6 +135,34 @@ impl Weights {
     /// # Errors
     /// If it is missing, of another shape, or cannot be read.
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<HostTensor<'_>> {
+        let recipe = self.recipe(name, shape)?;
+        let stored = self.checkpoint.read(&recipe.stored)?;
+        let tensor = recipe.make(stored, recipe.info.encoding)?;
+        self.ignore(name);
+        Ok(tensor)
+    }
+
+    /// As [`Weights::read`], in blocks of `encoding`, where the checkpoint holds integers that fit
+    /// them bit for bit ([`Checkpoint::read_blocks`]); `None` where it does not.
+    pub fn read_blocks(
+        &self,
+        name: &str,
+        shape: &[usize],
+        encoding: Encoding,
+    ) -> Result<Option<HostTensor<'_>>> {
+        let recipe = self.recipe(name, shape)?;
+        if matches!(recipe.change, Change::PlusOne) {
+            return Ok(None);
+        }
+        let Some(blocks) = self.checkpoint.read_blocks(&recipe.stored, encoding)? else {
+            return Ok(None);
+        };
+        let tensor = recipe.make(Cow::Owned(blocks), encoding)?;
+        self.ignore(name);
+        Ok(Some(tensor))
+    }
+
+    fn recipe(&self, name: &str, shape: &[usize]) -> Result<&Recipe> {
         let path = self.checkpoint.path();
         let Some(recipe) = self.recipes.get(name) else {
             return Err(Error::tensor(
@@ -118,11 +184,7 @@ impl Weights {
                 ),
             ));
         }
-        let tensor = self.make(recipe)?;
-        if let Ok(mut used) = self.used.lock() {
-            used.insert(name.to_string());
-        }
-        Ok(tensor)
+        Ok(recipe)
     }
 
     /// Leaves a tensor unused on purpose.
@@ -138,42 +200,6 @@ impl Weights {
             Some(name) => format!("; not understood instead: {name}"),
             None => String::new(),
         }
-    }
-
-    fn make(&self, recipe: &Recipe) -> Result<HostTensor<'_>> {
-        let stored = self.checkpoint.read(&recipe.stored)?;
-        let encoding = recipe.info.encoding;
-        let shape = recipe.info.shape.clone();
-        let n_rows = shape.first().copied().unwrap_or(1).max(1);
-        let row_bytes = recipe.info.bytes / n_rows;
-        let data = match &recipe.rows {
-            None => stored,
-            Some(ranges) => {
-                let mut out = Vec::with_capacity(recipe.info.bytes);
-                for range in ranges {
-                    out.extend_from_slice(&stored[range.start * row_bytes..range.end * row_bytes]);
-                }
-                Cow::Owned(out)
-            }
-        };
-        let tensor = HostTensor {
-            encoding,
-            shape,
-            data,
-        };
-        Ok(match recipe.change {
-            Change::None => tensor,
-            Change::RopePairs { heads, rotary } => HostTensor {
-                data: Cow::Owned(part_rope_pairs(
-                    &tensor.data,
-                    row_bytes,
-                    n_rows / heads,
-                    rotary,
-                )),
-                ..tensor
-            },
-            Change::PlusOne => tensor.map(|v| v + 1.0)?,
-        })
     }
 
     /// Checks that the model used every tensor of the checkpoint.

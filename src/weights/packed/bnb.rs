@@ -227,7 +227,7 @@ impl Values for FourRows<'_> {
         for (col, value) in out.iter_mut().enumerate() {
             let at = row * self.cols + col;
             let byte = self.data[at / 2];
-            let q = if at % 2 == 0 { byte >> 4 } else { byte & 15 };
+            let q = byte >> (4 * (1 - at % 2)) & 15;
             *value = self.quant_map[usize::from(q)] * self.absmax[at / self.block_size];
         }
     }
