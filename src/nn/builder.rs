@@ -96,7 +96,15 @@ impl<'a> Builder<'a> {
 
     /// A matrix `[rows, cols]`, in the encoding it is to be kept in.
     pub fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<HostTensor<'_>> {
-        self.convert(self.weights.read(name, &[rows, cols])?, name)
+        let shape = [rows, cols];
+        let wanted = self.storage.target(Encoding::F32, &shape, name);
+        if wanted.is_quantized()
+            && let Some(blocks) = self.weights.read_blocks(name, &shape, wanted)?
+        {
+            self.count(wanted, rows * cols);
+            return Ok(blocks);
+        }
+        self.convert(self.weights.read(name, &shape)?, name)
     }
 
     fn convert<'t>(&self, tensor: HostTensor<'t>, name: &str) -> Result<HostTensor<'t>> {

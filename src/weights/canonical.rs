@@ -26,6 +26,48 @@ struct Recipe {
     info: TensorInfo,
 }
 
+impl Recipe {
+    /// The canonical tensor out of the stored one, whose rows are in `encoding`.
+    fn make<'a>(&self, stored: Cow<'a, [u8]>, encoding: Encoding) -> Result<HostTensor<'a>> {
+        let shape = self.info.shape.clone();
+        let n_rows = n_rows(&shape);
+        let row_bytes = encoding.bytes_of(self.info.len() / n_rows).unwrap_or(0);
+        let stored = match self.change {
+            Change::Transpose => Cow::Owned(transpose(&stored, encoding, row_bytes)),
+            _ => stored,
+        };
+        let data = match &self.rows {
+            None => stored,
+            Some(ranges) => {
+                let mut out = Vec::with_capacity(n_rows * row_bytes);
+                for range in ranges {
+                    out.extend_from_slice(&stored[range.start * row_bytes..range.end * row_bytes]);
+                }
+                Cow::Owned(out)
+            }
+        };
+        let tensor = HostTensor {
+            encoding,
+            shape,
+            data,
+        };
+        Ok(match self.change {
+            Change::None | Change::Transpose => tensor,
+            Change::RopePairs { heads, rotary } => HostTensor {
+                data: Cow::Owned(part_rope_pairs(
+                    &tensor.data,
+                    row_bytes,
+                    n_rows / heads,
+                    rotary,
+                )),
+                ..tensor
+            },
+            Change::PlusOne => tensor.map(|v| v + 1.0)?,
+            Change::UnitRows => unit_rows(tensor)?,
+        })
+    }
+}
+
 /// A checkpoint under canonical names.
 pub struct Weights {
     checkpoint: Box<dyn Checkpoint>,
@@ -123,6 +165,44 @@ impl Weights {
     /// # Errors
     /// If it is missing, of another shape, or cannot be read.
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<HostTensor<'_>> {
+        let recipe = self.recipe(name, shape)?;
+        let stored = match recipe.stack.is_empty() {
+            true => self.checkpoint.read(&recipe.stored)?,
+            false => {
+                let mut all = Vec::with_capacity(recipe.info.bytes);
+                for name in recipe.stack.values() {
+                    all.extend_from_slice(&self.checkpoint.read(name)?);
+                }
+                Cow::Owned(all)
+            }
+        };
+        let tensor = recipe.make(stored, recipe.info.encoding)?;
+        self.ignore(name);
+        Ok(tensor)
+    }
+
+    /// As [`Weights::read`], in blocks of `encoding`, where the checkpoint holds integers that fit
+    /// them bit for bit ([`Checkpoint::read_blocks`]); `None` where it does not.
+    pub fn read_blocks(
+        &self,
+        name: &str,
+        shape: &[usize],
+        encoding: Encoding,
+    ) -> Result<Option<HostTensor<'_>>> {
+        let recipe = self.recipe(name, shape)?;
+        let moves_rows = matches!(recipe.change, Change::None | Change::RopePairs { .. });
+        if !moves_rows || !recipe.stack.is_empty() {
+            return Ok(None);
+        }
+        let Some(blocks) = self.checkpoint.read_blocks(&recipe.stored, encoding)? else {
+            return Ok(None);
+        };
+        let tensor = recipe.make(Cow::Owned(blocks), encoding)?;
+        self.ignore(name);
+        Ok(Some(tensor))
+    }
+
+    fn recipe(&self, name: &str, shape: &[usize]) -> Result<&Recipe> {
         let path = self.checkpoint.path();
         let Some(recipe) = self.recipes.get(name) else {
             return Err(Error::tensor(
@@ -144,11 +224,7 @@ impl Weights {
                 ),
             ));
         }
-        let tensor = self.make(recipe)?;
-        if let Ok(mut used) = self.used.lock() {
-            used.insert(name.to_string());
-        }
-        Ok(tensor)
+        Ok(recipe)
     }
 
     /// Leaves a tensor unused on purpose.
@@ -164,56 +240,6 @@ impl Weights {
             Some(name) => format!("; not understood instead: {name}"),
             None => String::new(),
         }
-    }
-
-    fn make(&self, recipe: &Recipe) -> Result<HostTensor<'_>> {
-        let stored = match recipe.stack.is_empty() {
-            true => self.checkpoint.read(&recipe.stored)?,
-            false => {
-                let mut all = Vec::with_capacity(recipe.info.bytes);
-                for name in recipe.stack.values() {
-                    all.extend_from_slice(&self.checkpoint.read(name)?);
-                }
-                Cow::Owned(all)
-            }
-        };
-        let encoding = recipe.info.encoding;
-        let shape = recipe.info.shape.clone();
-        let n_rows = n_rows(&shape);
-        let row_bytes = recipe.info.bytes / n_rows;
-        let stored = match recipe.change {
-            Change::Transpose => Cow::Owned(transpose(&stored, encoding, row_bytes)),
-            _ => stored,
-        };
-        let data = match &recipe.rows {
-            None => stored,
-            Some(ranges) => {
-                let mut out = Vec::with_capacity(recipe.info.bytes);
-                for range in ranges {
-                    out.extend_from_slice(&stored[range.start * row_bytes..range.end * row_bytes]);
-                }
-                Cow::Owned(out)
-            }
-        };
-        let tensor = HostTensor {
-            encoding,
-            shape,
-            data,
-        };
-        Ok(match recipe.change {
-            Change::None | Change::Transpose => tensor,
-            Change::RopePairs { heads, rotary } => HostTensor {
-                data: Cow::Owned(part_rope_pairs(
-                    &tensor.data,
-                    row_bytes,
-                    n_rows / heads,
-                    rotary,
-                )),
-                ..tensor
-            },
-            Change::PlusOne => tensor.map(|v| v + 1.0)?,
-            Change::UnitRows => unit_rows(tensor)?,
-        })
     }
 
     /// Checks that the model used every tensor of the checkpoint.
@@ -235,6 +261,7 @@ impl Weights {
                     .filter(|(name, _)| !used.contains(*name))
                     .map(|(_, recipe)| recipe.stored.as_str()),
             )
+            .filter(|stored| !self.checkpoint.is_idle(stored))
             .collect();
         let Some(first) = spare.first() else {
             return Ok(());
