@@ -1,1 +1,5 @@
-fn main() {}
+//! The program `wick`.
+
+fn main() -> std::process::ExitCode {
+    wick::cli::main()
+}

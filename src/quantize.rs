@@ -67,7 +67,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
 }
 
 /// Where the file grows until it is complete.
-fn partial(out: &Path) -> PathBuf {
+pub fn partial(out: &Path) -> PathBuf {
     let mut name = out.file_name().unwrap_or_default().to_os_string();
     name.push(".part");
     out.with_file_name(name)

@@ -1,1 +1,140 @@
-//! cli
+//! What a user types: the command line, one file per subcommand. Flags are parsed in [`flags`],
+//! settled against the model and the machine in [`settings`], and carried out by the library.
+
+mod answer;
+mod bench;
+mod chat;
+mod completions;
+mod download;
+mod exit;
+mod figures;
+mod flags;
+mod inspect;
+mod interrupt;
+mod json;
+mod models;
+mod open;
+mod output;
+mod progress;
+mod prompt;
+mod quantize;
+mod run;
+mod settings;
+mod threads;
+mod ui;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use ui::Ui;
+
+/// Chat and generate with the open large-language-model families, on a plain CPU first.
+#[derive(Debug, Parser)]
+#[command(name = "wick", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    /// Only errors on stderr: no progress, notes or figures
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 the work failed, 2 the command line was wrong, \
+                          130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Chat(chat::ChatArgs),
+    Download(download::DownloadArgs),
+    Quantize(quantize::QuantizeArgs),
+    Bench(bench::BenchArgs),
+    Models(models::ModelsArgs),
+    Inspect(inspect::InspectArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = std::env::args_os().map(dashed_scan());
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // A closed pipe behind --help is no error.
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { exit::USAGE } else { 0 });
+        }
+    };
+    let ui = Ui::new(cli.quiet);
+    let done = match &cli.command {
+        Command::Run(args) => run::run(args, &ui),
+        Command::Chat(args) => chat::run(args, &ui),
+        Command::Download(args) => download::run(args, &ui),
+        Command::Quantize(args) => quantize::run(args, &ui),
+        Command::Bench(args) => bench::run(args, &ui),
+        Command::Models(args) => models::run(args),
+        Command::Inspect(args) => inspect::run(args, &ui),
+        Command::Completions(args) => completions::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => exit::report(&e),
+    }
+}
+
+/// The clap tree, for completions and tests.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Reads `_` as `-` inside long flags (`--max_tokens`), up to `=` and not after `--`.
+fn dashed_scan() -> impl FnMut(OsString) -> OsString {
+    let mut values_only = false;
+    move |argument| {
+        values_only |= argument == "--";
+        match argument.to_str() {
+            Some(text) if !values_only && text.starts_with("--") => dashed(text).into(),
+            _ => argument,
+        }
+    }
+}
+
+fn dashed(flag: &str) -> String {
+    match flag.split_once('=') {
+        Some((name, value)) => format!("{}={value}", name.replace('_', "-")),
+        None => flag.replace('_', "-"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn underscores_are_dashes_in_names_of_flags_only() {
+        let read = |list: &[&str]| -> Vec<String> {
+            let given = list.iter().map(OsString::from).map(dashed_scan());
+            given.map(|a| a.into_string().unwrap()).collect()
+        };
+        assert_eq!(
+            read(&["run", "--top_k=a_b", "a_b", "--", "--a_b"]),
+            ["run", "--top-k=a_b", "a_b", "--", "--a_b"]
+        );
+    }
+
+    #[test]
+    fn every_variable_is_named_in_the_help_of_its_flag() {
+        for sub in command().get_subcommands() {
+            for arg in sub.get_arguments().filter(|a| a.get_env().is_some()) {
+                assert!(!arg.is_hide_env_set(), "{}: {}", sub.get_name(), arg.get_id());
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `wick chat`: a conversation, its KV cache kept between the turns.
+
+mod command;
+mod reader;
+mod talk;
+
+use anyhow::Result;
+use clap::Args;
+
+use self::command::Command;
+use self::reader::{Input, Reader};
+use self::talk::Talk;
+use super::flags::{AnswerArgs, ContextArgs, ModelArgs, SamplingArgs};
+use super::interrupt::Interrupt;
+use super::ui::Ui;
+use super::{open, threads};
+
+/// Chat with a model; piped input is one turn per line
+#[derive(Debug, Args)]
+#[command(after_help = "Type /help for the commands. Ctrl-C stops an answer; twice at the prompt, \
+                        or Ctrl-D, leaves. A line that ends in \\ goes on; \"\"\" begins and ends \
+                        several lines; // at the beginning stands for a / of your own.")]
+pub struct ChatArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    context: ContextArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+}
+
+pub fn run(args: &ChatArgs, ui: &Ui) -> Result<()> {
+    let name = open::named(&args.model)?;
+    let interrupt = Interrupt::install()?;
+    let n = threads::number(args.model.load.threads)?;
+    threads::with(n, || {
+        let loaded = open::load(name, &args.model.hub, &args.model.load, ui)?;
+        let talk = Talk::new(args, loaded, interrupt, *ui)?;
+        converse(talk, Reader::open(ui)?)
+    })?
+}
+
+/// Reads turns until the input ends.
+fn converse(mut talk: Talk, mut reader: Reader) -> Result<()> {
+    if reader.is_interactive() {
+        talk.greet();
+    }
+    loop {
+        let text = match reader.read()? {
+            Input::Text(text) if text.trim().is_empty() => continue,
+            Input::Text(text) => text,
+            Input::Empty => continue,
+            Input::End => return Ok(()),
+        };
+        match Command::parse(&text) {
+            None => talk.say(text.strip_prefix("//").map_or(text.clone(), |t| format!("/{t}")))?,
+            Some(Ok(Command::Exit)) => return Ok(()),
+            Some(Ok(command)) => talk.command(command)?,
+            Some(Err(message)) => talk.ui().line(&message),
+        }
+    }
+}

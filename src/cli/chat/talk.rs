@@ -1,0 +1,308 @@
+//! The conversation: its messages, its session, and what commands do to them.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::super::answer::{Asking, Decoder, answer};
+use super::super::flags::SamplingArgs;
+use super::super::interrupt::Interrupt;
+use super::super::open::{Loaded, Texts};
+use super::super::output::Output;
+use super::super::ui::Ui;
+use super::super::{figures, prompt, run, settings};
+use super::ChatArgs;
+use super::command::{Command, HELP};
+use crate::Error;
+use crate::generate::{FinishReason, Limits, Sampler, Session};
+use crate::text::{ChatTemplate, Message, Role, Specials, Tokenizer};
+
+/// A running chat.
+pub struct Talk {
+    loaded: Loaded,
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    session: Session,
+    interrupt: Interrupt,
+    messages: Vec<Message>,
+    sampling: SamplingArgs,
+    limits: Limits,
+    stops: Vec<String>,
+    seed: u64,
+    stats: Stats,
+    ui: Ui,
+}
+
+#[derive(Default)]
+struct Stats {
+    turns: u64,
+    last: figures::Timings,
+    all: figures::Timings,
+}
+
+/// A message on disk.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    role: String,
+    content: String,
+}
+
+/// The largest conversation that is read.
+const LARGEST: u64 = 16 << 20;
+
+impl Talk {
+    pub fn new(args: &ChatArgs, loaded: Loaded, interrupt: Interrupt, ui: Ui) -> Result<Self> {
+        let mut texts = Texts::open(&loaded.found, args.answer.template.as_deref())?;
+        let tokenizer = texts.tokenizer(&loaded.found)?.clone();
+        let template = match texts.template.take() {
+            Some(template) => template,
+            None => {
+                ui.note("the model comes without a chat format: it goes on with what you type; --template chooses a format");
+                ChatTemplate::builtin("plain").context("the plain format is missing")?
+            }
+        };
+        // Flags are wrong before the first turn, not after it.
+        settings::sampling(&args.sampling, &loaded.found.opened, loaded.found.card)?;
+        let session = run::session(&args.context, &loaded, &interrupt, &ui, |_| {})?;
+        let limits = run::limits(&args.answer, &loaded, &Texts {
+            tokenizer: Some(tokenizer.clone()),
+            template: None,
+        })?;
+        let system = args.answer.system.iter();
+        Ok(Self {
+            messages: system.map(|s| Message::new(Role::System, s)).collect(),
+            limits,
+            session,
+            tokenizer,
+            template,
+            interrupt,
+            seed: settings::seed(&args.sampling),
+            sampling: args.sampling.clone(),
+            stops: args.answer.stop.clone(),
+            stats: Stats::default(),
+            loaded,
+            ui,
+        })
+    }
+
+    pub fn ui(&self) -> &Ui {
+        &self.ui
+    }
+
+    /// The first line of an interactive chat.
+    pub fn greet(&self) {
+        self.ui.line(&format!(
+            "{} ({}); /help for commands",
+            self.loaded.found.name,
+            self.template.name()
+        ));
+    }
+
+    /// A turn. What does not fit or fails is taken back, and the chat goes on.
+    pub fn say(&mut self, text: String) -> Result<()> {
+        self.messages.push(Message::new(Role::User, text));
+        self.answer()
+    }
+
+    /// Answers the last message.
+    fn answer(&mut self) -> Result<()> {
+        let ids = self
+            .template
+            .render(&self.messages, true)
+            .and_then(|text| self.tokenizer.encode_prompt(&text, Specials::Parse));
+        let ids = match ids {
+            Ok(ids) => ids,
+            Err(e) => return self.take_back(&e),
+        };
+        let found = &self.loaded.found;
+        let sampling = settings::sampling(&self.sampling, &found.opened, found.card)?;
+        let asking = Asking {
+            // Another seed for each turn, all repeatable from the first.
+            sampler: Sampler::new(sampling, self.seed.wrapping_add(self.stats.turns)),
+            limits: self.limits.clone(),
+            decoder: Decoder::new(Some(&self.tokenizer), false, &self.stops),
+        };
+        let mut out = Output::new();
+        let done = {
+            let _soft = self.interrupt.softly();
+            answer(&mut self.session, &ids, asking, &mut |piece| Ok(out.text(&piece.text)?))
+        };
+        let answer = match done {
+            Ok(answer) => answer,
+            Err(e) => match e.downcast_ref() {
+                Some(full @ Error::ContextFull { .. }) => return self.take_back(full),
+                _ => return Err(e),
+            },
+        };
+        out.end_line()?;
+        match answer.finish {
+            FinishReason::ContextFull => self.ui.note("the answer is cut: the context is full; /undo, /reset, or a larger --ctx-size"),
+            FinishReason::Interrupted => self.ui.line("(stopped)"),
+            _ => {}
+        }
+        self.messages.push(Message::new(Role::Assistant, answer.text));
+        self.stats.add(answer.timings);
+        Ok(())
+    }
+
+    /// Forgets the last message, which could not be answered.
+    fn take_back(&mut self, why: &Error) -> Result<()> {
+        self.messages.pop();
+        self.ui.note(format!("{why}; that turn is taken back (/reset begins anew, /undo forgets the one before)"));
+        Ok(())
+    }
+
+    /// Carries a command out; one that fails changes nothing and is said.
+    pub fn command(&mut self, command: Command) -> Result<()> {
+        let done = match command {
+            Command::Retry => return self.retry(),
+            Command::Help => {
+                self.ui.line(HELP);
+                Ok(())
+            }
+            Command::Exit => Ok(()),
+            Command::Reset => {
+                self.messages.retain(|m| m.role == Role::System);
+                Ok(())
+            }
+            Command::System(text) => {
+                self.messages.clear();
+                self.messages.extend(text.map(|t| Message::new(Role::System, t)));
+                Ok(())
+            }
+            Command::Set(name, value) => self.set(&name, &value),
+            Command::Show => self.show(),
+            Command::Stats => {
+                self.ui.line(&self.stats.text(&self.session));
+                Ok(())
+            }
+            Command::History => {
+                self.ui.line(&self.history());
+                Ok(())
+            }
+            Command::Undo => self.undo(),
+            Command::Save(path) => self.save(&path),
+            Command::Load(path) => self.load(&path),
+        };
+        if let Err(e) = done {
+            self.ui.line(&format!("{e:#}"));
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self) -> Result<()> {
+        let last = self.messages.iter().rposition(|m| m.role == Role::User);
+        let last = last.context("there is nothing to undo")?;
+        self.messages.truncate(last);
+        Ok(())
+    }
+
+    fn retry(&mut self) -> Result<()> {
+        match self.messages.iter().rposition(|m| m.role == Role::User) {
+            Some(last) => {
+                self.messages.truncate(last + 1);
+                self.answer()
+            }
+            None => {
+                self.ui.line("there is nothing to answer again");
+                Ok(())
+            }
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let mut changed = self.sampling.clone();
+        let mut max_tokens = self.limits.max_tokens;
+        match name {
+            "temp" => changed.temp = Some(value.parse()?),
+            "top-k" => changed.top_k = Some(value.parse()?),
+            "top-p" => changed.top_p = Some(value.parse()?),
+            "min-p" => changed.min_p = Some(value.parse()?),
+            "repeat-penalty" => changed.repeat_penalty = Some(value.parse()?),
+            "repeat-last-n" => changed.repeat_last_n = Some(value.parse()?),
+            "max-tokens" => max_tokens = Some(value.parse()?),
+            _ => bail!("there is no setting {name}; /show lists them"),
+        }
+        let found = &self.loaded.found;
+        settings::sampling(&changed, &found.opened, found.card)?;
+        self.sampling = changed;
+        self.limits.max_tokens = max_tokens;
+        Ok(())
+    }
+
+    fn show(&self) -> Result<()> {
+        let found = &self.loaded.found;
+        let s = settings::sampling(&self.sampling, &found.opened, found.card)?;
+        let or_off = |v: Option<String>| v.unwrap_or_else(|| "off".to_string());
+        let rows = [
+            ("model", found.name.clone()),
+            ("format", self.template.name().to_string()),
+            ("temp", s.temperature.to_string()),
+            ("top-k", or_off(s.top_k.map(|v| v.to_string()))),
+            ("top-p", or_off(s.top_p.map(|v| v.to_string()))),
+            ("min-p", or_off(s.min_p.map(|v| v.to_string()))),
+            ("repeat-penalty", s.repeat_penalty.to_string()),
+            ("repeat-last-n", s.repeat_last_n.to_string()),
+            ("max-tokens", or_off(self.limits.max_tokens.map(|v| v.to_string()))),
+            ("seed", self.seed.to_string()),
+        ];
+        let rows = rows.map(|(name, value)| format!("{name:<16} {value}"));
+        self.ui.line(&rows.join("\n"));
+        Ok(())
+    }
+
+    fn history(&self) -> String {
+        let mut out = String::new();
+        for m in &self.messages {
+            let _ = writeln!(out, "[{}] {}", m.role.name(), m.content);
+        }
+        out.trim_end().to_string()
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        let saved = self.messages.iter().map(|m| Saved {
+            role: m.role.name().to_string(),
+            content: m.content.clone(),
+        });
+        let text = serde_json::to_string_pretty(&saved.collect::<Vec<_>>())?;
+        std::fs::write(path, text).with_context(|| path.display().to_string())
+    }
+
+    fn load(&mut self, path: &Path) -> Result<()> {
+        let text = prompt::read_text(path, LARGEST)?;
+        let saved: Vec<Saved> =
+            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        let roles = [Role::System, Role::User, Role::Assistant];
+        let message = |s: Saved| {
+            let role = roles.into_iter().find(|r| r.name() == s.role);
+            let role = role.with_context(|| format!("{}: role {:?}", path.display(), s.role))?;
+            Ok(Message::new(role, s.content))
+        };
+        self.messages = saved.into_iter().map(message).collect::<Result<_>>()?;
+        Ok(())
+    }
+}
+
+impl Stats {
+    fn add(&mut self, t: figures::Timings) {
+        self.turns += 1;
+        self.last = t;
+        self.all.prompt_tokens += t.prompt_tokens;
+        self.all.prompt_s += t.prompt_s;
+        self.all.tokens += t.tokens;
+        self.all.generate_s += t.generate_s;
+    }
+
+    fn text(&self, session: &Session) -> String {
+        format!(
+            "last turn: {}\n{} turns: {}\n{} tokens in the cache",
+            self.last.line(),
+            self.turns,
+            self.all.line(),
+            session.tokens_run().len()
+        )
+    }
+}

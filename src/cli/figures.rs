@@ -1,0 +1,86 @@
+//! How long things took, for people.
+
+/// Time and number of tokens of one answer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timings {
+    /// Prompt tokens that were run; fewer than the prompt has where the cache held some.
+    pub prompt_tokens: usize,
+    pub prompt_s: f64,
+    /// Seconds from the prompt's first token to the answer's first.
+    pub first_token_s: Option<f64>,
+    pub tokens: usize,
+    pub generate_s: f64,
+}
+
+impl Timings {
+    /// Prompt tokens for each second.
+    pub fn prompt_rate(&self) -> Option<f64> {
+        rate(self.prompt_tokens, self.prompt_s)
+    }
+
+    /// Generated tokens for each second. The first comes from the prompt's pass and is not
+    /// counted.
+    pub fn rate(&self) -> Option<f64> {
+        rate(self.tokens.saturating_sub(1), self.generate_s)
+    }
+
+    /// One line.
+    pub fn line(&self) -> String {
+        let per_second = |rate: Option<f64>| match rate {
+            Some(rate) => format!(" ({rate:.1} tokens/s)"),
+            None => String::new(),
+        };
+        format!(
+            "prompt: {} tokens in {:.2} s{}; answer: {} tokens in {:.2} s{}",
+            self.prompt_tokens,
+            self.prompt_s,
+            per_second(self.prompt_rate()),
+            self.tokens,
+            self.generate_s,
+            per_second(self.rate()),
+        )
+    }
+}
+
+fn rate(n: usize, seconds: f64) -> Option<f64> {
+    (n > 0 && seconds > 0.0).then(|| n as f64 / seconds)
+}
+
+/// Bytes as people read them.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{n} B"),
+        _ => format!("{value:.1} {}", UNITS[unit]),
+    }
+}
+
+/// A number of parameters: 1.10 B, 260.0 K.
+pub fn params(n: usize) -> String {
+    match n {
+        0..1_000 => n.to_string(),
+        1_000..1_000_000 => format!("{:.1} K", n as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} M", n as f64 / 1e6),
+        _ => format!("{:.2} B", n as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_rounded_to_their_unit() {
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
+        assert_eq!(params(1_100_000_000), "1.10 B");
+        assert_eq!(params(260_032), "260.0 K");
+    }
+}

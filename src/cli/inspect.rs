@@ -1,0 +1,227 @@
+//! `wick inspect`: what the loader sees, without loading.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::figures::{bytes, params};
+use super::flags::{ContextArgs, HubArgs, LoadArgs};
+use super::open::{self, Found, Texts};
+use super::output::Output;
+use super::prompt::{self, Prompt};
+use super::settings;
+use super::ui::Ui;
+use crate::arch::{Position, Spec};
+use crate::bench::memory;
+use crate::load::Origin;
+use crate::text::{ChatTemplate, Tokenizer};
+
+/// Show what the loader sees in a model: its columns, tensors, tokenizer, prompt and memory
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A folder, a file, a card's name or a hub id
+    #[arg(value_name = "MODEL", env = "WICK_MODEL", hide_env_values = true)]
+    model: String,
+    #[command(flatten)]
+    hub: HubArgs,
+    /// Show this text as the model gets it, with its ids
+    #[arg(short, long, value_name = "TEXT")]
+    prompt: Option<String>,
+    /// System message of the prompt
+    #[arg(short, long, value_name = "TEXT", requires = "prompt", conflicts_with = "raw")]
+    system: Option<String>,
+    /// The prompt without a chat format
+    #[arg(long, requires = "prompt", conflicts_with = "template")]
+    raw: bool,
+    /// Chat format: a name or a file with a Jinja template [default: the model's own]
+    #[arg(long, value_name = "NAME|FILE")]
+    template: Option<String>,
+    /// List every tensor
+    #[arg(long)]
+    tensors: bool,
+    #[command(flatten)]
+    load: LoadArgs,
+    #[command(flatten)]
+    context: ContextArgs,
+}
+
+pub fn run(args: &InspectArgs, ui: &Ui) -> Result<()> {
+    let found = open::find(&args.model, &args.hub, ui)?;
+    let mut out = Output::new();
+    out.line(&columns(&found))?;
+    out.line(&tensors(&found, args.tensors))?;
+    let texts = Texts::open(&found, args.template.as_deref())?;
+    out.line(&tokenizer(&texts))?;
+    out.line(&memory_forecast(args, &found)?)?;
+    if let Some(text) = &args.prompt {
+        let prompt = Prompt::Text(text.clone());
+        let rendered = prompt::render(&prompt, args.system.as_deref(), args.raw, &found, &texts)?;
+        out.line("prompt")?;
+        out.line(rendered.text.as_deref().unwrap_or_default())?;
+        out.line("\nids")?;
+        out.line(&ids(&rendered.ids, &texts))?;
+    }
+    Ok(())
+}
+
+/// Appends `name  value`.
+fn row(out: &mut String, name: &str, value: impl std::fmt::Display) {
+    let _ = writeln!(out, "  {name:<16} {value}");
+}
+
+fn columns(found: &Found) -> String {
+    let Spec {
+        family,
+        structure,
+        vocab_size,
+        hidden_size,
+        n_layers,
+        max_len,
+        position,
+        attention,
+        norm,
+        placement,
+        ffn,
+        head,
+        ..
+    } = &found.opened.spec;
+    let mut out = format!("{}\n", found.opened.path.display());
+    row(&mut out, "family", family);
+    row(&mut out, "structure", format!("{structure:?}"));
+    row(&mut out, "layers", n_layers);
+    row(&mut out, "hidden", hidden_size);
+    row(&mut out, "vocabulary", vocab_size);
+    row(&mut out, "context", max_len);
+    let position = match position {
+        Position::Rope(rope) => format!(
+            "RoPE, theta {}, {} of {} dimensions, {:?}, scaling {:?}",
+            rope.theta, rope.rotary_dim, attention.head_dim, rope.pairing, rope.scaling
+        ),
+        other => format!("{other:?}"),
+    };
+    row(&mut out, "position", position);
+    row(
+        &mut out,
+        "attention",
+        format!(
+            "{} heads, {} KV heads, {} dimensions each, bias {:?}, window {:?}",
+            attention.n_heads,
+            attention.kv_heads,
+            attention.head_dim,
+            attention.bias,
+            attention.window
+        ),
+    );
+    row(
+        &mut out,
+        "norm",
+        format!("{:?}, eps {}, {placement:?}", norm.kind, norm.eps),
+    );
+    row(
+        &mut out,
+        "feed-forward",
+        format!("{:?} {:?}, {} wide", ffn.kind, ffn.activation, ffn.inner),
+    );
+    row(&mut out, "head", format!("{:?}", head.weight));
+    out
+}
+
+fn tensors(found: &Found, all: bool) -> String {
+    let mut kinds = std::collections::BTreeMap::new();
+    let (mut n, mut weights) = (0, 0);
+    for (_, info) in found.opened.weights.tensors() {
+        let (count, size) = kinds.entry(info.encoding).or_insert((0, 0u64));
+        *count += 1;
+        *size += info.bytes as u64;
+        n += 1;
+        weights += info.len();
+    }
+    let mut out = format!(
+        "tensors: {n}, {} parameters, {} on disk\n",
+        params(weights),
+        bytes(found.opened.file_bytes())
+    );
+    for (encoding, (count, size)) in kinds {
+        row(
+            &mut out,
+            encoding.name(),
+            format!("{count} tensors, {}", bytes(size)),
+        );
+    }
+    if all {
+        for (name, info) in found.opened.weights.tensors() {
+            let _ = writeln!(out, "  {name:<40} {:<6} {:?}", info.encoding.name(), info.shape);
+        }
+    }
+    out
+}
+
+fn tokenizer(texts: &Texts) -> String {
+    let Some(t) = &texts.tokenizer else {
+        return "tokenizer: none; --prompt-ids still works\n".to_string();
+    };
+    let mut out = format!("tokenizer: {} pieces\n", t.vocab_size());
+    row(&mut out, "before a text", named(t.prefix(), t));
+    row(&mut out, "after a text", named(t.suffix(), t));
+    row(&mut out, "ends an answer", named(&t.end_ids(), t));
+    let template = match &texts.template {
+        Some(template) => template.name().to_string(),
+        None => format!(
+            "none; --template may be a file or {}",
+            ChatTemplate::builtin_names().join(", ")
+        ),
+    };
+    row(&mut out, "chat format", template);
+    out
+}
+
+/// Ids with their pieces.
+fn named(ids: &[u32], tokenizer: &Tokenizer) -> String {
+    let one = |&id: &u32| match tokenizer.piece(id) {
+        Some(piece) => format!("{id} {piece:?}"),
+        None => id.to_string(),
+    };
+    match ids {
+        [] => "nothing".to_string(),
+        ids => ids.iter().map(one).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn ids(ids: &[u32], texts: &Texts) -> String {
+    match &texts.tokenizer {
+        Some(tokenizer) => named(ids, tokenizer),
+        None => format!("{ids:?}"),
+    }
+}
+
+fn memory_forecast(args: &InspectArgs, found: &Found) -> Result<String> {
+    let opened = &found.opened;
+    let storage = settings::storage(&args.load);
+    let weights = memory::weight_bytes(opened, storage);
+    let kind = settings::cache_type(&args.context, opened, storage);
+    let context = settings::context(&args.context, opened, kind)?;
+    let per_token = memory::cache_bytes_per_token(&opened.spec, kind);
+    let cache = per_token.saturating_mul(context.size as u64);
+    let mut out = "memory\n".to_string();
+    let borrowed = match (&opened.origin, weights.all) {
+        (Origin::Gguf(_), _) => " (mapped from the file)",
+        _ => "",
+    };
+    row(&mut out, "weights", format!("{}{borrowed}", bytes(weights.all)));
+    row(
+        &mut out,
+        "KV cache",
+        format!(
+            "{} for {} tokens, {} each ({kind:?})",
+            bytes(cache),
+            context.size,
+            bytes(per_token)
+        ),
+    );
+    row(&mut out, "together", bytes(weights.all.saturating_add(cache)));
+    if let Some(free) = memory::available() {
+        row(&mut out, "free now", bytes(free));
+    }
+    Ok(out)
+}

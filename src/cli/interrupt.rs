@@ -1,0 +1,71 @@
+//! Ctrl-C: stops an answer softly where one is being made, the process otherwise.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+
+use super::exit;
+
+/// The process's handler of Ctrl-C (and SIGTERM, SIGHUP).
+#[derive(Clone, Default)]
+pub struct Interrupt {
+    /// Set by Ctrl-C while an answer is being made.
+    flag: Arc<AtomicBool>,
+    /// Whether Ctrl-C only sets `flag`.
+    soft: Arc<AtomicBool>,
+    /// A file to be removed when the process ends at once.
+    unfinished: Arc<Mutex<Option<PathBuf>>>,
+}
+
+impl Interrupt {
+    /// Installs the handler; once per process.
+    pub fn install() -> Result<Self> {
+        let this = Self::default();
+        let handler = this.clone();
+        ctrlc::set_handler(move || handler.signalled()).context("Ctrl-C cannot be handled")?;
+        Ok(this)
+    }
+
+    fn signalled(&self) {
+        // The second Ctrl-C ends what does not stop after the first.
+        if self.soft.load(Ordering::SeqCst) && !self.flag.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let unfinished = self.unfinished.lock().ok().and_then(|mut f| f.take());
+        if let Some(path) = unfinished {
+            // The process is on its way out; there is nobody to tell.
+            let _ = std::fs::remove_file(path);
+        }
+        std::process::exit(i32::from(exit::INTERRUPTED));
+    }
+
+    /// Set when the answer is to stop.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        self.flag.clone()
+    }
+
+    /// Makes Ctrl-C stop softly until the guard is dropped; forgets an earlier Ctrl-C.
+    pub fn softly(&self) -> Softly {
+        self.flag.store(false, Ordering::SeqCst);
+        self.soft.store(true, Ordering::SeqCst);
+        Softly(self.clone())
+    }
+
+    /// Removes `path` if Ctrl-C ends the process.
+    pub fn remove_if_stopped(&self, path: PathBuf) {
+        if let Ok(mut unfinished) = self.unfinished.lock() {
+            *unfinished = Some(path);
+        }
+    }
+}
+
+/// While this lives, Ctrl-C stops the answer and not the process.
+pub struct Softly(Interrupt);
+
+impl Drop for Softly {
+    fn drop(&mut self) {
+        self.0.soft.store(false, Ordering::SeqCst);
+    }
+}

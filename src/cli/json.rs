@@ -1,0 +1,93 @@
+//! The JSON that `run -o json` and `-o jsonl` print.
+
+use serde::Serialize;
+
+use super::answer::{Answer, Piece};
+use super::figures::Timings;
+
+/// One answer.
+#[derive(Serialize)]
+pub struct AnswerJson<'a> {
+    /// As it was named.
+    pub model: &'a str,
+    /// As rendered; null where ids were given and there is no tokenizer.
+    pub prompt: Option<&'a str>,
+    pub prompt_ids: &'a [u32],
+    /// Null where there is no tokenizer.
+    pub text: Option<&'a str>,
+    pub ids: &'a [u32],
+    /// `stop`, `length` or `interrupted`.
+    pub finish_reason: &'static str,
+    pub seed: u64,
+    pub timings: TimingsJson,
+    /// Null where the system does not say.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// Seconds, and tokens for each second; null where nothing was measured.
+#[derive(Serialize)]
+pub struct TimingsJson {
+    pub load_s: f64,
+    pub prompt_s: f64,
+    pub prompt_tokens_per_s: Option<f64>,
+    pub first_token_s: Option<f64>,
+    pub generate_s: f64,
+    pub tokens_per_s: Option<f64>,
+}
+
+impl TimingsJson {
+    pub fn new(load_s: f64, t: &Timings) -> Self {
+        Self {
+            load_s,
+            prompt_s: t.prompt_s,
+            prompt_tokens_per_s: t.prompt_rate(),
+            first_token_s: t.first_token_s,
+            generate_s: t.generate_s,
+            tokens_per_s: t.rate(),
+        }
+    }
+}
+
+/// A line of `-o jsonl` before the last: what a token adds. A stop string, or a character spread
+/// over several tokens, holds text back, so `text` may be empty; what is held at the end comes
+/// without an `id`.
+#[derive(Serialize)]
+pub struct PieceJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
+    pub text: &'a str,
+}
+
+impl<'a> From<&'a Piece> for PieceJson<'a> {
+    fn from(piece: &'a Piece) -> Self {
+        Self {
+            id: piece.id,
+            text: &piece.text,
+        }
+    }
+}
+
+/// What surrounds an answer.
+pub struct About<'a> {
+    pub model: &'a str,
+    pub prompt: Option<&'a str>,
+    pub prompt_ids: &'a [u32],
+    pub has_text: bool,
+    pub seed: u64,
+    pub load_s: f64,
+}
+
+/// The object of an answer.
+pub fn answer<'a>(about: &About<'a>, answer: &'a Answer) -> AnswerJson<'a> {
+    AnswerJson {
+        model: about.model,
+        prompt: about.prompt,
+        prompt_ids: about.prompt_ids,
+        text: about.has_text.then_some(answer.text.as_str()),
+        ids: &answer.ids,
+        finish_reason: answer.finish.as_str(),
+        seed: about.seed,
+        timings: TimingsJson::new(about.load_s, &answer.timings),
+        peak_rss_bytes: crate::bench::memory::peak_rss(),
+    }
+}

@@ -1,0 +1,197 @@
+//! From a model's name to a model that runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::exit::usage;
+use super::flags::{HubArgs, LoadArgs, ModelArgs};
+use super::progress::{self, HubBars};
+use super::settings;
+use super::ui::Ui;
+use crate::hub::card::{self, Card};
+use crate::hub::{HubOptions, ModelRef, resolve};
+use crate::load::{Opened, Origin};
+use crate::model::Model;
+use crate::nn::Storage;
+use crate::text::{ChatTemplate, Tokenizer};
+
+/// A model that is found and opened, but not loaded.
+pub struct Found {
+    /// As the user named it.
+    pub name: String,
+    pub opened: Opened,
+    pub card: Option<&'static Card>,
+}
+
+/// The Hub's options from the environment and the flags.
+pub fn hub_options(flags: &HubArgs) -> Result<HubOptions> {
+    let mut options = HubOptions::from_env()?;
+    options.offline |= flags.offline;
+    options.revision = flags.revision.clone();
+    Ok(options)
+}
+
+/// Finds `name`, fetching it where needed, and reads its configuration.
+pub fn find(name: &str, hub: &HubArgs, ui: &Ui) -> Result<Found> {
+    let reference = ModelRef::parse(name)?;
+    let card = match &reference {
+        ModelRef::Hub(hub) => hub.card,
+        _ => None,
+    };
+    let path = match &reference {
+        ModelRef::Hub(_) => {
+            let bars = HubBars::new(*ui);
+            let files = resolve(&reference, &hub_options(hub)?, &bars)?;
+            files.path().to_path_buf()
+        }
+        ModelRef::Folder(path) | ModelRef::Gguf(path) | ModelRef::Safetensors(path) => path.clone(),
+    };
+    Ok(Found {
+        name: name.to_string(),
+        opened: Opened::open(&path)?,
+        card,
+    })
+}
+
+/// The model that `-m` or WICK_MODEL names.
+pub fn named(flags: &ModelArgs) -> Result<&str> {
+    flags.model.as_deref().ok_or_else(|| {
+        usage("which model? -m names one (or WICK_MODEL): a folder, a file, a card or a hub id; `wick models` lists the cards")
+    })
+}
+
+/// A model that runs.
+pub struct Loaded {
+    pub found: Found,
+    pub model: Arc<dyn Model>,
+    pub storage: Storage,
+    /// Seconds from the name to the loaded model.
+    pub load_s: f64,
+}
+
+/// Finds and loads a model.
+pub fn load(name: &str, hub: &HubArgs, flags: &LoadArgs, ui: &Ui) -> Result<Loaded> {
+    let start = Instant::now();
+    let device = settings::device(flags.device)?;
+    let found = find(name, hub, ui)?;
+    let storage = settings::storage(flags);
+    note_blocks(&found.opened, storage, ui);
+    let bar = progress::layers(ui);
+    let mut step = |done: usize, all: usize| progress::at(&bar, done, all);
+    let model = found.opened.model(&device, storage, &mut step)?;
+    bar.finish_and_clear();
+    Ok(Loaded {
+        found,
+        model,
+        storage,
+        load_s: start.elapsed().as_secs_f64(),
+    })
+}
+
+/// Says that blocks stay what they are stored as.
+fn note_blocks(opened: &Opened, storage: Storage, ui: &Ui) {
+    if storage == Storage::AsStored {
+        return;
+    }
+    let stored = opened.weights.tensors().map(|(_, info)| info.encoding);
+    if let Some(encoding) = stored.filter(|e| e.is_quantized()).max() {
+        ui.note(format!(
+            "{} holds {encoding} already; --quant and --dtype change plain floats only",
+            opened.path.display()
+        ));
+    }
+}
+
+/// What turns text into tokens and conversations into prompts.
+pub struct Texts {
+    pub tokenizer: Option<Tokenizer>,
+    pub template: Option<ChatTemplate>,
+}
+
+impl Texts {
+    /// The model's tokenizer, and the chat template that is asked for, else the model's own,
+    /// else its card's.
+    pub fn open(found: &Found, template: Option<&str>) -> Result<Self> {
+        let tokenizer = match &found.opened.origin {
+            Origin::Folder { folder, .. } => Tokenizer::from_folder(folder)?,
+            Origin::Gguf(metadata) => Tokenizer::from_gguf(metadata)?,
+        };
+        let own = || match &found.opened.origin {
+            Origin::Folder { folder, .. } => ChatTemplate::from_folder(folder),
+            Origin::Gguf(metadata) => ChatTemplate::from_gguf(metadata),
+        };
+        let of_card = || found.card.and_then(|c| c.chat.as_deref()).and_then(format);
+        let template = match template {
+            Some(name) => Some(template_named(name)?),
+            None => own()?.or_else(of_card),
+        };
+        let template = match (&tokenizer, template) {
+            (Some(tokenizer), Some(template)) => Some(template.with_tokenizer(tokenizer)),
+            (_, template) => template,
+        };
+        Ok(Self {
+            tokenizer,
+            template,
+        })
+    }
+
+    /// Neither.
+    pub fn none() -> Self {
+        Self {
+            tokenizer: None,
+            template: None,
+        }
+    }
+
+    /// The tokenizer, which text cannot do without.
+    pub fn tokenizer(&self, found: &Found) -> Result<&Tokenizer> {
+        self.tokenizer.as_ref().with_context(|| {
+            format!(
+                "{}: no tokenizer is there; give token ids with --prompt-ids",
+                found.opened.path.display()
+            )
+        })
+    }
+}
+
+/// A format of wick's own, with or without the dashes in its name.
+fn format(name: &str) -> Option<ChatTemplate> {
+    let plain = |s: &str| s.replace('-', "");
+    let names = ChatTemplate::builtin_names();
+    let known = names.into_iter().find(|n| plain(n) == plain(name))?;
+    ChatTemplate::builtin(known)
+}
+
+/// The largest template that is read.
+const LARGEST_TEMPLATE: u64 = 1 << 20;
+
+/// `--template`: a format's name or a file.
+fn template_named(name: &str) -> Result<ChatTemplate> {
+    if let Some(template) = format(name) {
+        return Ok(template);
+    }
+    let path = PathBuf::from(name);
+    if !path.is_file() {
+        let known = ChatTemplate::builtin_names();
+        let near = card::nearest(name, &known, 2);
+        let near = match near.as_slice() {
+            [] => String::new(),
+            near => format!("; did you mean {}?", near.join(" or ")),
+        };
+        return Err(usage(format!(
+            "--template {name}: neither a file nor a format{near} (formats: {})",
+            known.join(", ")
+        )));
+    }
+    let source = super::prompt::read_text(&path, LARGEST_TEMPLATE)?;
+    Ok(ChatTemplate::from_source(name, &source)?)
+}
+
+/// The last part of a model's path or name, for tables.
+pub fn short_name(name: &str) -> String {
+    let last = Path::new(name).file_name();
+    last.map_or_else(|| name.to_string(), |n| n.to_string_lossy().into_owned())
+}

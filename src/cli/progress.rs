@@ -1,0 +1,125 @@
+//! Progress bars on stderr, where it is a terminal.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output::visible;
+use super::ui::Ui;
+use crate::hub::{Event, Progress};
+
+/// A bar for layers or tensors; hidden where nobody looks.
+pub fn layers(ui: &Ui) -> ProgressBar {
+    bar(ui, "loading {wide_bar} {pos}/{len} layers")
+}
+
+/// A bar for the tensors of a file that is written.
+pub fn tensors(ui: &Ui) -> ProgressBar {
+    bar(ui, "{wide_bar} {pos}/{len} tensors, {eta} left")
+}
+
+fn bar(ui: &Ui, template: &str) -> ProgressBar {
+    if !ui.shows_progress() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(style(template));
+    bar
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Moves `bar` to `done` of `all`.
+pub fn at(bar: &ProgressBar, done: usize, all: usize) {
+    bar.set_length(all as u64);
+    bar.set_position(done as u64);
+}
+
+/// Bars of a download: one for each file on its way, one for all.
+pub struct HubBars {
+    ui: Ui,
+    bars: MultiProgress,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    total: Option<ProgressBar>,
+    files: HashMap<String, ProgressBar>,
+}
+
+const BYTES: &str = "{msg:30!} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+
+impl HubBars {
+    pub fn new(ui: Ui) -> Self {
+        let target = match ui.shows_progress() {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        Self {
+            ui,
+            bars: MultiProgress::with_draw_target(target),
+            state: Mutex::default(),
+        }
+    }
+
+    fn add(&self, name: &str, size: u64, at: u64) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(size));
+        bar.set_style(style(BYTES));
+        bar.set_message(visible(name).into_owned());
+        bar.set_position(at);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar
+    }
+}
+
+impl Progress for HubBars {
+    fn event(&self, event: Event<'_>) {
+        let Ok(mut state) = self.state.lock() else {
+            return;
+        };
+        match event {
+            Event::Planned { files, bytes, here } if here < bytes => {
+                let total = self.add(&format!("{files} files"), bytes, here);
+                state.total = Some(total);
+            }
+            Event::Planned { .. } => {}
+            Event::Started { file, size, at } => {
+                let bar = self.add(file, size, at);
+                if let Some(total) = &state.total {
+                    total.inc(at);
+                }
+                state.files.insert(file.to_string(), bar);
+            }
+            Event::Advanced { file, bytes } => {
+                for bar in state.files.get(file).iter().chain(&state.total.as_ref()) {
+                    bar.inc(bytes);
+                }
+            }
+            Event::Restarted { file } => {
+                if let Some(bar) = state.files.get(file) {
+                    if let Some(total) = &state.total {
+                        total.set_position(total.position().saturating_sub(bar.position()));
+                    }
+                    bar.set_position(0);
+                }
+            }
+            Event::Finished { file } => {
+                if let Some(bar) = state.files.remove(file) {
+                    bar.finish_and_clear();
+                }
+                if state.files.is_empty()
+                    && let Some(total) = &state.total
+                    && Some(total.position()) >= total.length()
+                {
+                    total.finish_and_clear();
+                }
+            }
+            Event::Note(note) => self.bars.suspend(|| self.ui.note(note)),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! `wick run`: one prompt, one answer.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use clap::{Args, ValueEnum};
+
+use super::answer::{Answer, Asking, Decoder, answer};
+use super::exit::usage;
+use super::flags::{AnswerArgs, ContextArgs, ModelArgs, SamplingArgs};
+use super::interrupt::Interrupt;
+use super::json::{self, About, PieceJson};
+use super::open::{self, Loaded, Texts};
+use super::output::Output;
+use super::prompt::{self, Prompt, PromptArgs, Rendered};
+use super::ui::Ui;
+use super::{settings, threads};
+use crate::Error;
+use crate::generate::{FinishReason, Limits, Sampler, Sampling, Session, SessionOptions};
+use crate::nn::Trace;
+
+/// Answer one prompt; standard output gets the answer and nothing else
+#[derive(Debug, Args)]
+#[command(after_help = OUTPUT_HELP)]
+pub struct RunArgs {
+    #[command(flatten)]
+    prompt: PromptArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    context: ContextArgs,
+    #[command(flatten)]
+    answer: AnswerArgs,
+    /// What standard output gets
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Format,
+    /// Also write `ids` (i64 [T]) and `logits` (f32 [T, V]) of every position that was run
+    #[arg(long, value_name = "FILE.safetensors")]
+    logits: Option<PathBuf>,
+    /// Also write every named intermediate (blk.3.attn_out …)
+    #[arg(long, value_name = "FILE.safetensors")]
+    dump: Option<PathBuf>,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+}
+
+const OUTPUT_HELP: &str = "\
+-o json prints one object: model, prompt (as rendered), prompt_ids, text, ids, finish_reason \
+(stop, length, interrupted), seed, timings (load_s, prompt_s, prompt_tokens_per_s, first_token_s, \
+generate_s, tokens_per_s), peak_rss_bytes.
+-o jsonl prints {\"id\": …, \"text\": …} for each token as it comes (text that was held back until \
+the end comes without an id), then the object of -o json.
+Without a tokenizer (--prompt-ids), text output is the answer's ids: 5,6,7.";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Jsonl,
+}
+
+/// Prompt tokens of one pass.
+pub const CHUNK: usize = 512;
+
+pub fn run(args: &RunArgs, ui: &Ui) -> Result<()> {
+    let name = open::named(&args.model)?;
+    let prompt = args.prompt.read()?;
+    let interrupt = Interrupt::install()?;
+    let n = threads::number(args.model.load.threads)?;
+    threads::with(n, || {
+        let loaded = open::load(name, &args.model.hub, &args.model.load, ui)?;
+        answer_one(args, &prompt, &loaded, &interrupt, ui)
+    })?
+}
+
+fn answer_one(
+    args: &RunArgs,
+    prompt: &Prompt,
+    loaded: &Loaded,
+    interrupt: &Interrupt,
+    ui: &Ui,
+) -> Result<()> {
+    let found = &loaded.found;
+    let texts = Texts::open(found, args.answer.template.as_deref());
+    // A model that is asked by ids needs none of its texts to be whole.
+    let texts = match (texts, prompt) {
+        (Err(e), Prompt::Ids(_)) => {
+            ui.note(format!("no text is shown: {e:#}"));
+            Texts::none()
+        }
+        (texts, _) => texts?,
+    };
+    if !args.answer.stop.is_empty() {
+        texts.tokenizer(found).context("--stop")?;
+    }
+    let system = args.answer.system.as_deref();
+    let rendered = prompt::render(prompt, system, args.prompt.raw, found, &texts)?;
+    let sampling = settings::sampling(&args.sampling, &found.opened, found.card)?;
+    let seed = settings::seed(&args.sampling);
+    let trace = args.dump.is_some().then(|| Arc::new(Trace::default()));
+    let mut session = session(&args.context, loaded, interrupt, ui, |options| {
+        options.keep_logits = args.logits.is_some();
+        options.trace = trace.clone();
+    })?;
+    let asking = Asking {
+        sampler: Sampler::new(sampling.clone(), seed),
+        limits: limits(&args.answer, loaded, &texts)?,
+        decoder: Decoder::new(
+            texts.tokenizer.as_ref(),
+            rendered.continues,
+            &args.answer.stop,
+        ),
+    };
+    let about = About {
+        model: &found.name,
+        prompt: rendered.text.as_deref(),
+        prompt_ids: &rendered.ids,
+        has_text: texts.tokenizer.is_some(),
+        seed,
+        load_s: loaded.load_s,
+    };
+    let answer = {
+        let _soft = interrupt.softly();
+        print(args.output, &mut session, asking, &rendered, &about)?
+    };
+    if let Some(path) = &args.logits {
+        write_logits(path, &session)?;
+    }
+    if let (Some(path), Some(trace)) = (&args.dump, &trace) {
+        let tensors: HashMap<String, Tensor> = trace.tensors().into_iter().collect();
+        save(&tensors, path)?;
+    }
+    report(&answer, &sampling, seed, &session, ui);
+    match answer.finish {
+        FinishReason::Interrupted => Err(Error::Interrupted.into()),
+        _ => Ok(()),
+    }
+}
+
+/// A session of the size and kind that the flags ask for.
+pub fn session(
+    flags: &ContextArgs,
+    loaded: &Loaded,
+    interrupt: &Interrupt,
+    ui: &Ui,
+    change: impl FnOnce(&mut SessionOptions),
+) -> Result<Session> {
+    let opened = &loaded.found.opened;
+    let cache_type = settings::cache_type(flags, opened, loaded.storage);
+    let context = settings::context(flags, opened, cache_type)?;
+    if let Some(note) = &context.note {
+        ui.note(note);
+    }
+    let mut options = SessionOptions {
+        ctx_size: context.size,
+        cache_type,
+        chunk: CHUNK,
+        keep_logits: false,
+        interrupt: interrupt.flag(),
+        trace: None,
+    };
+    change(&mut options);
+    Ok(Session::new(loaded.model.clone(), options)?)
+}
+
+/// Where answers end: at the model's end tokens, unless they are to be ignored.
+pub fn limits(flags: &AnswerArgs, loaded: &Loaded, texts: &Texts) -> Result<Limits> {
+    let mut stop_ids = Vec::new();
+    if !flags.ignore_eos {
+        stop_ids = loaded.found.opened.defaults()?.stop_ids;
+        stop_ids.extend(texts.tokenizer.iter().flat_map(|t| t.end_ids()));
+    }
+    Ok(Limits {
+        max_tokens: flags.max_tokens,
+        stop_ids,
+    })
+}
+
+/// Makes the answer and prints it as it comes.
+fn print(
+    format: Format,
+    session: &mut Session,
+    asking: Asking,
+    rendered: &Rendered,
+    about: &About<'_>,
+) -> Result<Answer> {
+    let mut out = Output::new();
+    let mut n = 0;
+    let answer = answer(session, &rendered.ids, asking, &mut |piece| {
+        match (format, piece.id) {
+            (Format::Text, Some(id)) if !about.has_text => {
+                let comma = if n == 0 { "" } else { "," };
+                out.text(&format!("{comma}{id}"))?;
+            }
+            (Format::Text, _) => out.text(&piece.text)?,
+            (Format::Json, _) => {}
+            (Format::Jsonl, _) => out.line(&serde_json::to_string(&PieceJson::from(piece))?)?,
+        }
+        n += 1;
+        Ok(())
+    })?;
+    match format {
+        Format::Text => out.end()?,
+        Format::Json => out.line(&serde_json::to_string_pretty(&json::answer(about, &answer))?)?,
+        Format::Jsonl => out.line(&serde_json::to_string(&json::answer(about, &answer))?)?,
+    }
+    Ok(answer)
+}
+
+/// Says how it went.
+fn report(answer: &Answer, sampling: &Sampling, seed: u64, session: &Session, ui: &Ui) {
+    if answer.finish == FinishReason::ContextFull {
+        ui.note(format!(
+            "the answer is cut: the context of {} tokens is full; raise --ctx-size",
+            session.tokens_run().len()
+        ));
+    }
+    let seed = match sampling.temperature > 0.0 {
+        true => format!("; seed {seed}"),
+        false => String::new(),
+    };
+    ui.line(&format!("{}{seed}", answer.timings.line()));
+}
+
+fn write_logits(path: &Path, session: &Session) -> Result<()> {
+    let logits = session
+        .logits()?
+        .ok_or_else(|| usage("--logits: nothing was run"))?;
+    let ids: Vec<i64> = session.tokens_run().iter().map(|&id| id.into()).collect();
+    let ids = Tensor::from_vec(ids, session.tokens_run().len(), &Device::Cpu)?;
+    save(
+        &HashMap::from([("ids".to_string(), ids), ("logits".to_string(), logits)]),
+        path,
+    )
+}
+
+fn save(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<()> {
+    candle_core::safetensors::save(tensors, path)
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
