@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
-use crate::arch::{self, Config, Family, HeadWeight, Spec};
+use crate::arch::{self, Config, Family, HeadWeight, Spec, Structure};
 use crate::generate::Defaults;
-use crate::model::{Decoder, Model};
+use crate::model::{Decoder, Model, Seq2Seq};
 use crate::nn::{Builder, Storage};
 use crate::weights::gguf::{self, Gguf, Metadata};
-use crate::weights::{Checkpoint, Safetensors, Weights};
+use crate::weights::{Checkpoint, PyTorch, Safetensors, Weights};
 use crate::{Error, Result};
 
 /// The GGUF key under which wick keeps the original `config.json`.
@@ -35,8 +35,8 @@ pub enum Origin {
 }
 
 impl Opened {
-    /// Opens a folder in the Hub's layout, a `.gguf`, or a `.safetensors` with its `config.json`
-    /// beside it.
+    /// Opens a folder in the Hub's layout, a `.gguf`, or a `.safetensors`, `.bin`, `.pt` or `.pth`
+    /// with its `config.json` beside it.
     ///
     /// # Errors
     /// Names the file, key or tensor that is missing, malformed or not supported.
@@ -50,10 +50,14 @@ impl Opened {
                 let folder = path.parent().unwrap_or(Path::new(""));
                 Self::folder(folder, Box::new(Safetensors::open_file(path)?))
             }
+            Some("bin" | "pt" | "pth") => {
+                let folder = path.parent().unwrap_or(Path::new(""));
+                Self::folder(folder, Box::new(PyTorch::open_file(path)?))
+            }
             _ if !path.exists() => Err(Error::io(path, std::io::ErrorKind::NotFound.into())),
             _ => Err(Error::format(
                 path,
-                "not a model: a folder with config.json, a .gguf or a .safetensors is wanted",
+                "not a model: a folder with config.json, a .gguf, .safetensors, .bin, .pt or .pth is wanted",
             )),
         }
     }
@@ -124,7 +128,12 @@ impl Opened {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Arc<dyn Model>> {
         let builder = Builder::new(&self.weights, device.clone(), storage);
-        Ok(Arc::new(Decoder::load(&builder, &self.spec, progress)?))
+        Ok(match self.spec.structure {
+            Structure::EncoderDecoder(sides) => {
+                Arc::new(Seq2Seq::load(&builder, &self.spec, sides, progress)?)
+            }
+            _ => Arc::new(Decoder::load(&builder, &self.spec, progress)?),
+        })
     }
 
     /// The generation defaults that come with the model.
@@ -143,18 +152,43 @@ impl Opened {
     }
 }
 
-/// The checkpoint of a folder: safetensors, sharded or single.
+/// The checkpoint of a folder: safetensors before PyTorch files, sharded before single.
+///
+/// # Errors
+/// If there are no weights, or several files and no sign of which to take.
 fn checkpoint(folder: &Path) -> Result<Box<dyn Checkpoint>> {
-    let index = folder.join("model.safetensors.index.json");
-    if index.is_file() {
+    let file = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
+    if let Some(index) = file("model.safetensors.index.json") {
         return Ok(Box::new(Safetensors::open_index(&index)?));
     }
-    let single = folder.join("model.safetensors");
-    if single.is_file() {
+    if let Some(single) = file("model.safetensors") {
         return Ok(Box::new(Safetensors::open_file(&single)?));
     }
-    Err(Error::format(
-        folder,
-        "no weights: neither model.safetensors nor model.safetensors.index.json is there",
-    ))
+    if let Some(index) = file("pytorch_model.bin.index.json") {
+        return Ok(Box::new(PyTorch::open_index(&index)?));
+    }
+    if let Some(single) = file("pytorch_model.bin") {
+        return Ok(Box::new(PyTorch::open_file(&single)?));
+    }
+    let mut others: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map_err(|e| Error::io(folder, e))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "pt" || e == "pth"))
+        .collect();
+    others.sort();
+    match others.as_slice() {
+        [single] => Ok(Box::new(PyTorch::open_file(single)?)),
+        [] => Err(Error::format(
+            folder,
+            "no weights: no model.safetensors, pytorch_model.bin, their indexes, .pt or .pth",
+        )),
+        [first, ..] => Err(Error::format(
+            folder,
+            format!(
+                "{} .pt and .pth files are there and no index says which to take; name one, such as {}",
+                others.len(),
+                first.display()
+            ),
+        )),
+    }
 }

@@ -8,6 +8,7 @@ use crate::arch::{HeadWeight, RopeScaling, Spec};
 use crate::load::{Opened, Origin, WICK_CONFIG};
 use crate::nn::{Rotary, Storage};
 use crate::quant::Encoding;
+use crate::text::gguf_entries;
 use crate::weights::HostTensor;
 use crate::weights::export::{self, Export};
 use crate::weights::gguf::{self, TensorHeader, Value, Writer};
@@ -202,19 +203,13 @@ fn metadata(opened: &Opened, storage: Storage) -> Result<Vec<(String, Value)>> {
                 }
             }
             out.push((WICK_CONFIG.to_string(), Value::String(config.clone())));
-            out.extend(vocabulary(folder)?);
+            out.extend(gguf_entries(folder)?);
         }
     }
     out.push(("general.quantization_version".to_string(), Value::U32(2)));
     out.push((FILE_TYPE.to_string(), Value::U32(file_type(storage))));
     dedup(&mut out);
     Ok(out)
-}
-
-/// The vocabulary as GGUF has it; `no_vocab` for a model that comes without one.
-fn vocabulary(folder: &Path) -> Result<Vec<(String, Value)>> {
-    let model = "tokenizer.ggml.model".to_string();
-    Ok(vec![(model, Value::String("no_vocab".to_string()))])
 }
 
 const FILE_TYPE: &str = "general.file_type";

@@ -3,15 +3,23 @@
 
 mod common;
 
-use common::{Reference, greedy, load, max_gap, name, oracles, rows, session};
+use common::{Reference, greedy, load, max_gap, name, oracles, prompt_logits, rows, session};
 use wick::nn::Storage;
 
 const TOLERANCE: f32 = 1e-4;
 
+/// Where a reference's own float32 run strays from its float64 run (`logits_f64`), no other
+/// float32 run can be asked to be nearer to it than that.
+fn tolerance(reference: &Reference) -> f32 {
+    let exact = reference.rows("logits_f64");
+    let stray = exact.map_or(0.0, |e| max_gap(&reference.rows("logits").unwrap(), &e));
+    TOLERANCE + stray
+}
+
 #[track_caller]
-fn assert_close(what: &str, found: &[Vec<f32>], wanted: &[Vec<f32>]) {
+fn assert_close(what: &str, found: &[Vec<f32>], wanted: &[Vec<f32>], tolerance: f32) {
     let gap = max_gap(found, wanted);
-    assert!(gap <= TOLERANCE, "{what}: logits are off by {gap}");
+    assert!(gap <= tolerance, "{what}: logits are off by {gap}");
 }
 
 #[test]
@@ -20,17 +28,22 @@ fn logits_and_greedy_ids_are_the_references() {
         let name = name(&folder);
         let reference = Reference::load(&folder);
         let model = load(&folder, Storage::AsStored);
-        let prompt = reference.ids("input_ids");
+        let found = prompt_logits(&model, &reference, usize::MAX);
+        assert_close(
+            &name,
+            &found,
+            &reference.rows("logits").unwrap(),
+            tolerance(&reference),
+        );
         let mut session = session(&model, usize::MAX);
-        session.prompt(&prompt).unwrap();
+        session.prompt(&reference.ids("input_ids")).unwrap();
+        let first = session.tokens_run().len() - 1;
         let generated = greedy(&mut session, 16);
-        let found = rows(&session);
-        assert_close(&name, &found, &reference.rows("logits").unwrap());
         assert_eq!(generated, reference.ids("gen"), "{name}: greedy ids");
         if let Some(steps) = reference.rows("step_logits") {
-            // The last of the 16 is not run, and the first was made by the prompt's last row.
-            let found = &found[prompt.len() - 1..];
-            assert_close(&format!("{name}: steps"), found, &steps);
+            // The first was made by the prompt's last row.
+            let found = rows(&session)[first..].to_vec();
+            assert_close(&format!("{name}: steps"), &found, &steps, TOLERANCE);
         }
     }
 }
@@ -41,16 +54,17 @@ fn a_prompt_in_chunks_or_token_by_token_gives_the_same() {
         let name = name(&folder);
         let reference = Reference::load(&folder);
         let model = load(&folder, Storage::AsStored);
-        let prompt = reference.ids("input_ids");
         for chunk in [1, 5] {
-            let mut session = session(&model, chunk);
-            session.prompt(&prompt).unwrap();
+            let found = prompt_logits(&model, &reference, chunk);
             let wanted = reference.rows("logits").unwrap();
             assert_close(
                 &format!("{name}, chunks of {chunk}"),
-                &rows(&session),
+                &found,
                 &wanted,
+                tolerance(&reference),
             );
+            let mut session = session(&model, chunk);
+            session.prompt(&reference.ids("input_ids")).unwrap();
             assert_eq!(greedy(&mut session, 16), reference.ids("gen"), "{name}");
         }
     }
@@ -81,8 +95,17 @@ fn a_rolled_back_cache_is_as_good_as_a_new_one() {
             &model.plan(&prompt).unwrap(),
             common,
         );
-        assert_eq!(run, prompt.len() - kept, "{name}: what was reused");
-        assert_close(&name, &rows(&session), &reference.rows("logits").unwrap());
+        if !reference.has("decoder_ids") {
+            assert_eq!(run, prompt.len() - kept, "{name}: what was reused");
+        }
+        if !reference.has("decoder_ids") {
+            assert_close(
+                &name,
+                &rows(&session),
+                &reference.rows("logits").unwrap(),
+                tolerance(&reference),
+            );
+        }
         assert_eq!(greedy(&mut session, 16), reference.ids("gen"), "{name}");
     }
 }

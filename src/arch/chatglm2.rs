@@ -144,6 +144,8 @@ fn declare(c: &Config) -> Result<Spec> {
         },
         head: Head {
             weight: HeadWeight::Own,
+            bias: false,
+            scale: None,
         },
     };
     c.finish(HARMLESS)?;

@@ -88,6 +88,8 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
         // Whether `output.weight` is there decides; the loader looks.
         head: Head {
             weight: HeadWeight::Own,
+            bias: false,
+            scale: None,
         },
     };
     m.finish_prefix(&format!("{arch}."), HARMLESS)?;

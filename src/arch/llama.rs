@@ -105,6 +105,8 @@ pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
                 Some(true) => HeadWeight::Tied,
                 _ => HeadWeight::Own,
             },
+            bias: false,
+            scale: None,
         },
     })
 }

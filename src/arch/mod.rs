@@ -3,16 +3,21 @@
 //!
 //! A new family is a new file with a [`Family`] in it, listed in [`FAMILIES`].
 
+mod chatglm;
 mod chatglm2;
 mod config;
 mod gguf_keys;
+mod glm10b;
+mod lamda;
 mod llama;
 mod mistral;
+mod palm;
 mod qwen;
 mod qwen2;
 mod qwen3;
 mod rope;
 mod spec;
+mod t5;
 mod table;
 
 pub use config::Config;
@@ -55,7 +60,13 @@ pub const FAMILIES: &[&Family] = &[
     &qwen::FAMILY,
     &qwen2::FAMILY,
     &qwen3::FAMILY,
+    &chatglm::FAMILY,
     &chatglm2::FAMILY,
+    &glm10b::FAMILY,
+    &chatglm::GLM_130B,
+    &palm::FAMILY,
+    &lamda::FAMILY,
+    &t5::FAMILY,
 ];
 
 /// The family that a `config.json` declares.

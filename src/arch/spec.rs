@@ -28,6 +28,16 @@ pub enum Structure {
     Causal,
     /// The context sees itself both ways, what is generated sees what is before it.
     Prefix(PrefixLm),
+    /// The prompt goes through an encoder; `n_layers` are the decoder's.
+    EncoderDecoder(EncoderDecoder),
+}
+
+/// The encoder's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EncoderDecoder {
+    pub encoder_layers: usize,
+    /// What the decoder begins with.
+    pub start_id: u32,
 }
 
 /// How a prefix LM divides its prompt (Du et al. 2022, arXiv:2103.10360): the context ends where
@@ -70,6 +80,33 @@ pub enum Position {
     /// Each head is two halves: the first turns by the position, the second by the block
     /// position (Du et al. 2022, arXiv:2103.10360). `rotary_dim` is that of one half.
     Rope2d(Rope),
+    /// A learned bias for each head and bucket of distances, added to the scores (Raffel et al.
+    /// 2019, arXiv:1910.10683).
+    Relative(RelativeBias),
+    /// Learned vectors for the position and the block position, added to the embeddings; `rows`
+    /// of each.
+    LearnedBlocks {
+        rows: usize,
+    },
+}
+
+/// T5's relative position bias.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RelativeBias {
+    pub n_buckets: usize,
+    /// Distances from here on share the last bucket.
+    pub max_distance: usize,
+    pub tables: BiasTables,
+    /// A factor on the learned values.
+    pub scale: f32,
+}
+
+/// Which layers have a table of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BiasTables {
+    /// The first, for all.
+    First,
+    Each,
 }
 
 impl Position {
@@ -77,6 +114,7 @@ impl Position {
     pub fn rope(&self) -> Option<&Rope> {
         match self {
             Position::Rope(rope) | Position::Rope2d(rope) => Some(rope),
+            Position::Relative(_) | Position::LearnedBlocks { .. } => None,
         }
     }
 }
@@ -233,6 +271,7 @@ impl Attention {
 pub enum AttentionBias {
     None,
     Qkv,
+    Output,
     All,
 }
 
@@ -277,6 +316,12 @@ pub struct Norm {
 pub enum NormKind {
     /// The root mean square (Zhang & Sennrich 2019, arXiv:1910.07467).
     Rms,
+    /// Mean and variance, with weight and bias (Ba et al. 2016, arXiv:1607.06450).
+    Layer,
+    /// Mean and variance, without a bias.
+    LayerNoBias,
+    /// The same, with one less than its weight stored.
+    LayerNoBiasPlusOne,
 }
 
 /// Where the norms stand around the residual branches.
@@ -284,6 +329,8 @@ pub enum NormKind {
 pub enum Placement {
     /// `h = x + attn(norm(x)); y = h + ffn(norm(h))`.
     Pre,
+    /// `n = norm(x); y = x + attn(n) + ffn(n)` (Wang & Komatsuzaki 2021, GPT-J).
+    Parallel,
     /// `n = norm(x); h = n·alpha + attn(n); m = norm(h); y = m·alpha + ffn(m)`: DeepNorm as GLM
     /// has it (Wang et al. 2022, arXiv:2203.00555; `modeling_chatglm.py`).
     Deep { alpha: f64 },
@@ -305,6 +352,8 @@ pub struct Ffn {
 pub enum FfnKind {
     /// `down(act(gate(x)) · up(x))` (Shazeer 2020, arXiv:2002.05202).
     Gated,
+    /// `down(act(up(x)))`.
+    Plain,
 }
 
 /// The activation column.
@@ -322,6 +371,9 @@ pub enum Activation {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
     pub weight: HeadWeight,
+    pub bias: bool,
+    /// A factor on the hidden states before the head.
+    pub scale: Option<f32>,
 }
 
 /// Which matrix the head is.

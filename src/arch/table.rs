@@ -45,6 +45,8 @@ pub enum Change {
         heads: usize,
         rotary: usize,
     },
+    /// The stored numbers are one less.
+    PlusOne,
 }
 
 impl Rule {
@@ -88,6 +90,12 @@ impl Rule {
             groups,
             change: Change::None,
         }
+    }
+
+    /// With the stored numbers one less.
+    pub fn plus_one(mut self) -> Self {
+        self.change = Change::PlusOne;
+        self
     }
 
     /// With the rotating pairs of each head side by side.

@@ -89,7 +89,7 @@ impl Session {
     pub fn new(model: Arc<dyn Model>, options: SessionOptions) -> Result<Self> {
         let cache = model.new_cache(options.cache_type, options.ctx_size)?;
         Ok(Self {
-            plan: Plan::default(),
+            plan: Plan::START,
             model,
             options,
             cache,
@@ -113,6 +113,9 @@ impl Session {
     /// # Errors
     /// [`Error::ContextFull`] before anything is run if they do not fit; [`Error::Interrupted`].
     pub fn prompt(&mut self, ids: &[u32]) -> Result<usize> {
+        let trace = self.options.trace.as_deref();
+        let decoder = self.model.encode(ids, trace, &mut self.cache)?;
+        let ids = decoder.as_deref().unwrap_or(ids);
         let limit = self.cache.capacity();
         if ids.len() > limit {
             return Err(Error::ContextFull {

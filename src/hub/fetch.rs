@@ -109,7 +109,7 @@ pub fn plan(model: &HubRef, options: &HubOptions, progress: &dyn Progress) -> Re
 /// Any file cannot be fetched or has the wrong content. What came of it is kept for the next run.
 pub fn fetch(plan: &Plan, options: &HubOptions, progress: &dyn Progress) -> Result<ModelFiles> {
     let place = Place::new(options, &plan.model.repo);
-    enough_disk(plan, options)?;
+    enough_disk(plan, &place, options)?;
     progress.event(Event::Planned {
         files: plan.files.len(),
         bytes: plan.bytes(),
@@ -204,9 +204,15 @@ pub(crate) fn opened(kind: &Kind, folder: &Path) -> ModelFiles {
 }
 
 /// Refuses before the first byte what the disk cannot hold.
-fn enough_disk(plan: &Plan, options: &HubOptions) -> Result<()> {
+fn enough_disk(plan: &Plan, place: &Place, options: &HubOptions) -> Result<()> {
     let folder = options.local_dir.as_ref().unwrap_or(&options.cache);
-    let needed = plan.missing_bytes();
+    let begun: u64 = plan
+        .files
+        .iter()
+        .filter(|f| !f.here)
+        .map(|f| place.begun(&f.remote))
+        .sum();
+    let needed = plan.missing_bytes().saturating_sub(begun);
     match super::disk::free_bytes(folder) {
         Some(free) if free < needed => Err(HubError::DiskFull {
             path: folder.clone(),

@@ -318,3 +318,6 @@ fn reason(error: &reqwest::Error) -> String {
         &text
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,10 +108,13 @@ impl HubOptions {
         let token = if truthy("HF_HUB_DISABLE_IMPLICIT_TOKEN") {
             None
         } else {
-            var("HF_TOKEN")
-                .or_else(|| var("HUGGING_FACE_HUB_TOKEN"))
-                .and_then(|text| Token::new(&text))
-                .or_else(from_file)
+            match var("HF_TOKEN").or_else(|| var("HUGGING_FACE_HUB_TOKEN")) {
+                Some(text) => Some(Token::new(&text).ok_or_else(|| HubError::Option {
+                    name: "HF_TOKEN",
+                    message: "it holds white space or characters that no token has".to_string(),
+                })?),
+                None => from_file(),
+            }
         };
         Ok(Self {
             endpoint: check_endpoint(
@@ -205,6 +208,13 @@ mod tests {
         );
         assert!(!format!("{:?}", with(&[("HF_HOME", home)]).unwrap()).contains("hf_file"));
         assert_eq!(Token::new("a\r\nX: y"), None);
+        let message = with(&[("HF_HOME", home), ("HF_TOKEN", "hf_a b")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("HF_TOKEN") && !message.contains("hf_a"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -56,6 +56,20 @@ impl Place {
         }
     }
 
+    /// Where a file grows until it is whole.
+    fn part(&self, file: &RemoteFile) -> PathBuf {
+        match self {
+            Self::Cache(repo) => repo.incomplete(file.hash.hex()),
+            Self::Folder(folder) => notes(folder, &file.path)
+                .with_added_extension(format!("{}.incomplete", file.hash.hex())),
+        }
+    }
+
+    /// Bytes of a file that an earlier run left.
+    pub fn begun(&self, file: &RemoteFile) -> u64 {
+        fs::metadata(self.part(file)).map_or(0, |m| m.len().min(file.size))
+    }
+
     /// Fetches what is missing of a file and makes it visible.
     pub fn fetch(&self, http: &Http<'_>, source: Source<'_>, stop: &AtomicBool) -> Result<()> {
         let Source { commit, file, .. } = source;
@@ -66,7 +80,7 @@ impl Place {
                     let _lock = repo.lock(hash, http.progress)?;
                     // Another process may have fetched it while we waited.
                     if self.here(commit, file) == Here::Not {
-                        let part = repo.incomplete(hash);
+                        let part = self.part(file);
                         transfer::fetch(http, source, &part, stop)?;
                         publish(&part, &repo.blob(hash))?;
                     }
@@ -79,8 +93,7 @@ impl Place {
                 if self.here(commit, file) != Here::Visible {
                     let notes = notes(folder, &file.path);
                     let _lock = Lock::acquire(&notes.with_added_extension("lock"), http.progress)?;
-                    let part =
-                        notes.with_added_extension(format!("{}.incomplete", file.hash.hex()));
+                    let part = self.part(file);
                     transfer::fetch(http, source, &part, stop)?;
                     publish(&part, &folder.join(&file.path))?;
                 }

@@ -1,11 +1,14 @@
 //! The decoder: one forward pass for every causal model.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
 
 use super::{Model, Pass, Rows};
 use crate::arch::{Position, Rope, RopeScaling, Spec};
+use crate::nn::attention::{Direction, ScoreBias};
 use crate::nn::{
-    Block, Builder, Cache, CacheType, Embedding, Norm, Plan, Rotary, RotaryTable, Step,
+    Block, Builder, Cache, CacheType, Embedding, Norm, Over, Plan, Rotary, RotaryTable, Site, Step,
 };
 use crate::{Error, Result};
 
@@ -14,6 +17,8 @@ pub struct Decoder {
     spec: Spec,
     device: Device,
     embedding: Embedding,
+    /// Tables `[rows, hidden]` of positions and block positions.
+    learned: Option<[Tensor; 2]>,
     rotary: Option<Rotary>,
     blocks: Vec<Block>,
     norm: Norm,
@@ -31,17 +36,23 @@ impl Decoder {
         spec: &Spec,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self> {
-        let embedding =
-            Embedding::load(builder, spec.vocab_size, spec.hidden_size, spec.head.weight)?;
+        let embedding = Embedding::load(builder, spec)?;
         let mut blocks = Vec::new();
         for layer in 0..spec.n_layers {
             progress(layer, spec.n_layers);
-            blocks.push(Block::load(builder, spec, layer)?);
+            blocks.push(Block::load(builder, spec, site(builder, spec, layer)?)?);
         }
         let norm = builder.norm("output_norm", spec.hidden_size, spec.norm)?;
         let rotary = match spec.position.rope() {
             Some(rope) => Some(Rotary::new(&with_divisors(rope, builder)?)),
             None => None,
+        };
+        let learned = match spec.position {
+            Position::LearnedBlocks { rows } => Some([
+                builder.table("position_embd", rows, spec.hidden_size)?,
+                builder.table("block_position_embd", rows, spec.hidden_size)?,
+            ]),
+            _ => None,
         };
         builder.weights.finish()?;
         progress(spec.n_layers, spec.n_layers);
@@ -49,12 +60,33 @@ impl Decoder {
             spec: spec.clone(),
             device: builder.device.clone(),
             embedding,
+            learned,
             rotary,
             blocks,
             norm,
             weight_bytes: builder.bytes(),
             n_params: builder.params(),
         })
+    }
+
+    /// The learned vectors of the step's positions, `[T, hidden]`.
+    fn places(&self, [positions, blocks]: &[Tensor; 2], step: &Step<'_>) -> Result<Tensor> {
+        let rows = |table: &Tensor, place: &dyn Fn(usize) -> usize| -> Result<Tensor> {
+            let limit = table.dim(0)?;
+            let ids = (step.start..step.start + step.len)
+                .map(|i| match place(i) {
+                    p if p < limit => Ok(p as u32),
+                    p => Err(Error::ContextFull {
+                        needed: p + 1,
+                        limit,
+                    }),
+                })
+                .collect::<Result<Vec<u32>>>()?;
+            Ok(table.index_select(&Tensor::new(ids, &self.device)?, 0)?)
+        };
+        let plan = step.plan;
+        let positions = rows(positions, &|i| plan.position(i))?;
+        Ok((positions + rows(blocks, &|i| plan.block(i))?)?)
     }
 
     fn step<'a>(&self, start: usize, len: usize, pass: Pass<'a>) -> Step<'a> {
@@ -75,6 +107,26 @@ impl Decoder {
             trace: pass.trace,
         }
     }
+}
+
+fn site(builder: &Builder<'_>, spec: &Spec, layer: usize) -> Result<Site> {
+    let prefix = format!("blk.{layer}");
+    let bias = match spec.position {
+        Position::Relative(bias) => Some(Arc::new(ScoreBias::load(
+            builder,
+            &format!("{prefix}.attn_rel_b"),
+            bias,
+            spec.attention.n_heads,
+            Direction::Backward,
+        )?)),
+        _ => None,
+    };
+    Ok(Site {
+        prefix,
+        layer,
+        bias,
+        over: Over::Itself,
+    })
 }
 
 /// GGUF keeps Llama 3's scaling as a tensor of divisors.
@@ -133,11 +185,14 @@ impl Model for Decoder {
         if let Some(scale) = self.spec.embedding.scale {
             x = (x * f64::from(scale))?;
         }
+        if let Some(tables) = &self.learned {
+            x = (x + self.places(tables, &step)?)?;
+        }
         if let Some(trace) = pass.trace {
             trace.add("embd".to_string(), &x)?;
         }
         for (block, layer) in self.blocks.iter().zip(&mut cache.layers) {
-            x = block.forward(&x, &step, layer)?;
+            x = block.forward(&x, &step, layer, None)?;
         }
         if pass.rows == Rows::Last {
             x = x.narrow(0, ids.len() - 1, 1)?;

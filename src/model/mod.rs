@@ -1,10 +1,12 @@
 //! Whole models: the causal decoder, behind the trait that generation uses.
 
 mod decoder;
+mod seq2seq;
 
 use candle_core::Tensor;
 
 pub use decoder::Decoder;
+pub use seq2seq::Seq2Seq;
 
 use crate::Result;
 use crate::arch::Spec;
@@ -42,6 +44,17 @@ pub trait Model: Send + Sync {
 
     /// An empty cache for `capacity` tokens.
     fn new_cache(&self, kind: CacheType, capacity: usize) -> Result<Cache>;
+
+    /// Runs a prompt through the encoder, if there is one, whose output `cache` then holds: the
+    /// tokens that the decoder begins with.
+    fn encode(
+        &self,
+        _prompt: &[u32],
+        _trace: Option<&Trace>,
+        _cache: &mut Cache,
+    ) -> Result<Option<Vec<u32>>> {
+        Ok(None)
+    }
 
     /// Runs `ids` after what is in `cache`; f32 logits in host memory, `[1 or T, vocab]`.
     fn forward(&self, ids: &[u32], pass: Pass<'_>, cache: &mut Cache) -> Result<Tensor>;

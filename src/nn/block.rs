@@ -1,66 +1,126 @@
 //! One layer: attention and feed-forward around the residual stream.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 
-use super::attention::Attention;
+use super::attention::{Attention, ScoreBias};
 use super::mlp::Mlp;
 use super::{Builder, LayerCache, Norm, Step};
 use crate::Result;
 use crate::arch::{Placement, Spec};
 
+/// Which layer of a model is loaded, and what it looks at.
+pub struct Site {
+    /// The beginning of its tensors' names: `blk.3`.
+    pub prefix: String,
+    /// Its number in its stack.
+    pub layer: usize,
+    pub bias: Option<Arc<ScoreBias>>,
+    pub over: Over,
+}
+
+/// Whether a layer looks at its own sequence only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    Itself,
+    /// At an encoder's output too.
+    Memory,
+}
+
 /// A transformer layer as the columns declare it.
 pub struct Block {
-    layer: usize,
+    /// The beginning of its tensors' names.
+    prefix: String,
     placement: Placement,
     attn_norm: Norm,
     attention: Attention,
-    ffn_norm: Norm,
+    /// Attention over an encoder's output, where there is one.
+    cross: Option<(Norm, Attention)>,
+    /// The norm of the feed-forward branch, where it has its own.
+    ffn_norm: Option<Norm>,
     mlp: Mlp,
 }
 
 impl Block {
-    /// Loads layer number `layer`.
-    pub fn load(builder: &Builder<'_>, spec: &Spec, layer: usize) -> Result<Self> {
-        let prefix = format!("blk.{layer}");
+    /// Loads the layer at `site`.
+    pub fn load(builder: &Builder<'_>, spec: &Spec, site: Site) -> Result<Self> {
+        let Site {
+            prefix,
+            layer,
+            bias,
+            over,
+        } = site;
         let norm =
             |name: &str| builder.norm(&format!("{prefix}.{name}"), spec.hidden_size, spec.norm);
+        let attention = |part: &str, bias| {
+            Attention::load(builder, spec, &format!("{prefix}.{part}"), layer, bias)
+        };
         Ok(Self {
-            layer,
             placement: spec.placement,
             attn_norm: norm("attn_norm")?,
-            attention: Attention::load(builder, spec, layer)?,
-            ffn_norm: norm("ffn_norm")?,
+            attention: attention("attn", bias)?,
+            cross: match over {
+                Over::Itself => None,
+                Over::Memory => Some((norm("cross_attn_norm")?, attention("cross_attn", None)?)),
+            },
+            ffn_norm: match spec.placement {
+                Placement::Parallel => None,
+                Placement::Pre | Placement::Deep { .. } => Some(norm("ffn_norm")?),
+            },
             mlp: Mlp::load(builder, &prefix, spec.hidden_size, &spec.ffn)?,
+            prefix,
         })
     }
 
-    /// `[T, hidden]` to `[T, hidden]`; the step's keys and values go into `cache`.
-    pub fn forward(&self, x: &Tensor, step: &Step<'_>, cache: &mut LayerCache) -> Result<Tensor> {
-        match self.placement {
-            Placement::Pre => {
-                let attn = self
-                    .attention
-                    .forward(&self.attn_norm.forward(x)?, step, cache)?;
-                step.trace(self.layer, "attn_out", &attn)?;
-                let h = (x + attn)?;
-                let ffn = self.mlp.forward(&self.ffn_norm.forward(&h)?)?;
-                step.trace(self.layer, "ffn_out", &ffn)?;
-                let y = (h + ffn)?;
-                step.trace(self.layer, "out", &y)?;
-                Ok(y)
+    /// What this layer remembers of an encoder's output, if it looks at one.
+    pub fn remember(&self, states: &Tensor) -> Result<Option<LayerCache>> {
+        match &self.cross {
+            Some((_, attention)) => Ok(Some(attention.remember(states)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// `[T, hidden]` to `[T, hidden]`; the step's keys and values go into `cache`. `memory` is
+    /// what [`Block::remember`] gave, with its length.
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        step: &Step<'_>,
+        cache: &mut LayerCache,
+        memory: Option<(&LayerCache, usize)>,
+    ) -> Result<Tensor> {
+        let normed = self.attn_norm.forward(x)?;
+        let attn = self.attention.forward(&normed, step, cache)?;
+        step.trace(&self.prefix, "attn_out", &attn)?;
+        let ffn_norm = |h: &Tensor| match &self.ffn_norm {
+            Some(norm) => norm.forward(h),
+            None => Ok(normed.clone()),
+        };
+        let mlp = |x: &Tensor| -> Result<Tensor> {
+            let ffn = self.mlp.forward(x)?;
+            step.trace(&self.prefix, "ffn_out", &ffn)?;
+            Ok(ffn)
+        };
+        let y = match self.placement {
+            Placement::Pre | Placement::Parallel => {
+                let mut h = (x + attn)?;
+                if let (Some((norm, attention)), Some((memory, len))) = (&self.cross, memory) {
+                    let cross = attention.recall(&norm.forward(&h)?, step, memory, len)?;
+                    step.trace(&self.prefix, "cross_attn_out", &cross)?;
+                    h = (h + cross)?;
+                }
+                let ffn = mlp(&ffn_norm(&h)?)?;
+                (h + ffn)?
             }
             Placement::Deep { alpha } => {
-                let normed = self.attn_norm.forward(x)?;
-                let attn = self.attention.forward(&normed, step, cache)?;
-                step.trace(self.layer, "attn_out", &attn)?;
-                let h = ((normed * alpha)? + attn)?;
-                let normed = self.ffn_norm.forward(&h)?;
-                let ffn = self.mlp.forward(&normed)?;
-                step.trace(self.layer, "ffn_out", &ffn)?;
-                let y = ((normed * alpha)? + ffn)?;
-                step.trace(self.layer, "out", &y)?;
-                Ok(y)
+                let h = ((&normed * alpha)? + attn)?;
+                let normed = ffn_norm(&h)?;
+                let ffn = mlp(&normed)?;
+                ((normed * alpha)? + ffn)?
             }
-        }
+        };
+        step.trace(&self.prefix, "out", &y)?;
+        Ok(y)
     }
 }

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use candle_core::{Device, Tensor};
 
 use super::{Linear, Norm};
-use crate::arch;
+use crate::arch::{self, NormKind};
 use crate::quant::Encoding;
 use crate::weights::{HostTensor, Weights};
 use crate::{Error, Result};
@@ -106,11 +106,23 @@ impl<'a> Builder<'a> {
         Ok(tensor.to_encoding(encoding).map_err(named)?.into_owned())
     }
 
+    /// A small tensor's numbers on the host.
+    pub fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let values = self.weights.read(name, shape)?.to_f32()?;
+        self.count(Encoding::F32, values.len());
+        Ok(values)
+    }
+
     /// A vector of `len` f32 on the device: a norm's weight or a bias.
     pub fn vector(&self, name: &str, len: usize) -> Result<Tensor> {
-        let values = self.weights.read(name, &[len])?.to_f32()?;
-        self.count(Encoding::F32, len);
+        let values = self.numbers(name, &[len])?;
         Ok(Tensor::from_vec(values, len, &self.device)?)
+    }
+
+    /// A table of `rows` f32 vectors on the device.
+    pub fn table(&self, name: &str, rows: usize, cols: usize) -> Result<Tensor> {
+        let values = self.numbers(&format!("{name}.weight"), &[rows, cols])?;
+        Ok(Tensor::from_vec(values, (rows, cols), &self.device)?)
     }
 
     /// A linear layer `name` from `inputs` to `outputs`.
@@ -126,6 +138,10 @@ impl<'a> Builder<'a> {
     /// A norm `name` over `len` numbers.
     pub fn norm(&self, name: &str, len: usize, norm: arch::Norm) -> Result<Norm> {
         let weight = self.vector(&format!("{name}.weight"), len)?;
-        Ok(Norm::new(norm, weight))
+        let bias = match norm.kind {
+            NormKind::Layer => Some(self.vector(&format!("{name}.bias"), len)?),
+            NormKind::Rms | NormKind::LayerNoBias | NormKind::LayerNoBiasPlusOne => None,
+        };
+        Norm::new(norm, weight, bias)
     }
 }

@@ -27,8 +27,16 @@ impl CacheType {
 /// The caches of all layers.
 pub struct Cache {
     pub layers: Vec<LayerCache>,
+    /// What a decoder remembers of its encoder's output.
+    pub memory: Option<Memory>,
     len: usize,
     capacity: usize,
+}
+
+/// Keys and values of an encoder's output, for each decoder layer.
+pub struct Memory {
+    pub layers: Vec<LayerCache>,
+    pub len: usize,
 }
 
 /// One layer's keys and values.
@@ -110,6 +118,30 @@ impl Plane {
     }
 }
 
+impl LayerCache {
+    /// Room for `[kv_heads, capacity, head_dim]`.
+    pub fn new(
+        kind: CacheType,
+        [heads, capacity, dim]: [usize; 3],
+        device: &Device,
+    ) -> Result<Self> {
+        if device.is_cpu() {
+            return Ok(Self::Host {
+                keys: Plane::new(kind, heads, capacity, dim)?,
+                values: Plane::new(kind, heads, capacity, dim)?,
+            });
+        }
+        let dtype = match kind {
+            CacheType::F32 => DType::F32,
+            CacheType::F16 => DType::F16,
+        };
+        Ok(Self::Device {
+            keys: Tensor::zeros((heads, capacity, dim), dtype, device)?,
+            values: Tensor::zeros((heads, capacity, dim), dtype, device)?,
+        })
+    }
+}
+
 impl Cache {
     /// Room for `capacity` tokens in each of `n_layers` layers.
     pub fn new(
@@ -119,25 +151,11 @@ impl Cache {
         capacity: usize,
         device: &Device,
     ) -> Result<Self> {
-        let (heads, dim) = (attention.kv_heads, attention.head_dim);
-        let layer = || -> Result<LayerCache> {
-            if device.is_cpu() {
-                return Ok(LayerCache::Host {
-                    keys: Plane::new(kind, heads, capacity, dim)?,
-                    values: Plane::new(kind, heads, capacity, dim)?,
-                });
-            }
-            let dtype = match kind {
-                CacheType::F32 => DType::F32,
-                CacheType::F16 => DType::F16,
-            };
-            Ok(LayerCache::Device {
-                keys: Tensor::zeros((heads, capacity, dim), dtype, device)?,
-                values: Tensor::zeros((heads, capacity, dim), dtype, device)?,
-            })
-        };
+        let shape = [attention.kv_heads, capacity, attention.head_dim];
+        let layer = || LayerCache::new(kind, shape, device);
         Ok(Self {
             layers: (0..n_layers).map(|_| layer()).collect::<Result<_>>()?,
+            memory: None,
             len: 0,
             capacity,
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::linear::Weight;
-use crate::arch::HeadWeight;
+use crate::arch::{HeadWeight, Spec};
 use crate::nn::Builder;
 use crate::{Error, Result};
 
@@ -13,30 +13,33 @@ use crate::{Error, Result};
 pub struct Embedding {
     table: Arc<Weight>,
     head: Arc<Weight>,
+    head_bias: Option<Tensor>,
+    head_scale: Option<f32>,
     vocab_size: usize,
     device: Device,
 }
 
 impl Embedding {
     /// Loads `token_embd` and, unless tied, `output`.
-    pub fn load(
-        builder: &Builder<'_>,
-        vocab_size: usize,
-        hidden_size: usize,
-        head: HeadWeight,
-    ) -> Result<Self> {
+    pub fn load(builder: &Builder<'_>, spec: &Spec) -> Result<Self> {
+        let (vocab_size, hidden_size) = (spec.vocab_size, spec.hidden_size);
         let load = |name: &str| -> Result<Arc<Weight>> {
             let tensor = builder.matrix(name, vocab_size, hidden_size)?;
             Ok(Arc::new(Weight::new(tensor, &builder.device)?))
         };
         let table = load("token_embd.weight")?;
-        let head = match head {
+        let head = match spec.head.weight {
             HeadWeight::Tied => table.clone(),
             HeadWeight::Own => load("output.weight")?,
         };
         Ok(Self {
             table,
             head,
+            head_bias: match spec.head.bias {
+                true => Some(builder.vector("output.bias", vocab_size)?),
+                false => None,
+            },
+            head_scale: spec.head.scale,
             vocab_size,
             device: builder.device.clone(),
         })
@@ -58,6 +61,13 @@ impl Embedding {
 
     /// Logits `[T, vocab]` of hidden states `[T, hidden]`.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.head.matmul(hidden)
+        let logits = match self.head_scale {
+            Some(scale) => self.head.matmul(&(hidden * f64::from(scale))?)?,
+            None => self.head.matmul(hidden)?,
+        };
+        Ok(match &self.head_bias {
+            Some(bias) => logits.broadcast_add(bias)?,
+            None => logits,
+        })
     }
 }

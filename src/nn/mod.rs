@@ -14,9 +14,9 @@ mod plan;
 mod rotary;
 mod trace;
 
-pub use block::Block;
+pub use block::{Block, Over, Site};
 pub use builder::{Builder, Storage};
-pub use cache::{Cache, CacheType, LayerCache};
+pub use cache::{Cache, CacheType, LayerCache, Memory};
 pub use embedding::Embedding;
 pub use linear::Linear;
 pub use norm::Norm;

@@ -10,22 +10,31 @@ pub struct Norm {
     kind: NormKind,
     eps: f32,
     weight: Tensor,
+    bias: Tensor,
 }
 
 impl Norm {
-    /// A norm of the declared kind with weight `[n]`.
-    pub fn new(norm: arch::Norm, weight: Tensor) -> Self {
-        Self {
+    /// A norm of the declared kind with weight `[n]` and, for the kind that has one, bias `[n]`.
+    pub fn new(norm: arch::Norm, weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
+        Ok(Self {
             kind: norm.kind,
             eps: norm.eps as f32,
+            bias: match bias {
+                Some(bias) => bias,
+                None => weight.zeros_like()?,
+            },
             weight,
-        }
+        })
     }
 
     /// Normalizes the last dimension of `x`, `[…, n]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let x = x.contiguous()?;
         Ok(match self.kind {
-            NormKind::Rms => candle_nn::ops::rms_norm(&x.contiguous()?, &self.weight, self.eps)?,
+            NormKind::Rms => candle_nn::ops::rms_norm(&x, &self.weight, self.eps)?,
+            NormKind::Layer | NormKind::LayerNoBias | NormKind::LayerNoBiasPlusOne => {
+                candle_nn::ops::layer_norm(&x, &self.weight, &self.bias, self.eps)?
+            }
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use super::{RotaryTable, Trace};
 use crate::arch::{AfterMask, Structure};
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// The shape of the sequence that a prompt begins; the same for every chunk of it and for the
 /// tokens generated after it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The prompt's length: what length-dependent RoPE scalings stretch to.
     pub prompt_len: usize,
@@ -22,6 +22,13 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The plan of a causal sequence that has not begun.
+    pub const START: Self = Self {
+        prompt_len: 0,
+        prefix: 0,
+        blank: None,
+    };
+
     /// The plan of a prompt.
     ///
     /// # Errors
@@ -29,8 +36,7 @@ impl Plan {
     pub fn new(structure: &Structure, prompt: &[u32]) -> Result<Self> {
         let causal = Self {
             prompt_len: prompt.len(),
-            prefix: 0,
-            blank: None,
+            ..Self::START
         };
         let Structure::Prefix(lm) = structure else {
             return Ok(causal);
@@ -104,20 +110,21 @@ impl Step<'_> {
         begin..at + 1
     }
 
-    /// The mask `[T, S]` to be added to scores: 0 where visible, −∞ elsewhere.
-    pub fn mask(&self, window: Option<usize>, device: &Device) -> Result<Tensor> {
-        let total = self.start + self.len;
-        let mut mask = vec![f32::NEG_INFINITY; self.len * total];
-        for (i, row) in mask.chunks_exact_mut(total).enumerate() {
-            row[self.visible(i, window)].fill(0.0);
+    /// A step of `len` tokens from the first on, in which nothing turns.
+    pub fn unturned(len: usize) -> Self {
+        Self {
+            start: 0,
+            len,
+            plan: &Plan::START,
+            rotary: RotaryTable::none(),
+            trace: None,
         }
-        Ok(Tensor::from_vec(mask, (self.len, total), device)?)
     }
 
-    /// Keeps `rows` under `blk.{layer}.{name}` if this run is traced.
-    pub fn trace(&self, layer: usize, name: &str, rows: &Tensor) -> Result<()> {
+    /// Keeps `rows` under `{prefix}.{name}` (`blk.3.attn_out`) if this run is traced.
+    pub fn trace(&self, prefix: &str, name: &str, rows: &Tensor) -> Result<()> {
         match self.trace {
-            Some(trace) => trace.add(format!("blk.{layer}.{name}"), rows),
+            Some(trace) => trace.add(format!("{prefix}.{name}"), rows),
             None => Ok(()),
         }
     }

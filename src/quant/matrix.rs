@@ -1,34 +1,33 @@
 //! A weight matrix as the CPU kernels read it.
 
-use std::borrow::Cow;
-
-use candle_core::quantized::{QStorage, QTensor};
-use candle_core::{Device, Module, Tensor};
+use candle_core::{Device, Module, Storage, Tensor};
 
 use super::Encoding;
+use super::kernels::Isa;
+use super::kernels::forms::Float;
+use super::kernels::product::{self, Numbers, Panels, with_form};
+use super::pack;
+use super::store::Bytes;
 use crate::weights::HostTensor;
 use crate::{Error, Result};
 
-/// A matrix of `rows` × `cols` weights in host memory, in any encoding that the kernels read.
+/// A matrix of `rows` × `cols` weights in host memory, in panels of interleaved rows.
 pub struct Matrix {
     rows: usize,
     cols: usize,
     encoding: Encoding,
-    store: Store,
-}
-
-enum Store {
-    /// Plain f32 rows.
-    Dense(Tensor),
-    /// Blocks, or 16-bit floats, in candle's own types.
-    Blocks(QTensor),
+    numbers: Numbers,
+    codes: Bytes,
+    scales: Bytes,
 }
 
 impl Matrix {
-    /// Takes over a tensor of two dimensions `[rows, cols]`.
+    /// Takes over a tensor of two dimensions `[rows, cols]` and repacks it; the tensor is gone
+    /// afterwards.
     ///
     /// # Errors
-    /// If it is not a matrix or its encoding is not one for weights.
+    /// If it is not a matrix, its bytes are not those of its shape, or its encoding is not one for
+    /// weights.
     pub fn new(tensor: HostTensor<'_>) -> Result<Self> {
         let &[rows, cols] = tensor.shape.as_slice() else {
             return Err(Error::Unsupported(format!(
@@ -37,26 +36,39 @@ impl Matrix {
             )));
         };
         let encoding = tensor.encoding;
-        let store = match encoding {
-            Encoding::F32 => Store::Dense(Tensor::from_vec(
-                tensor.to_f32()?,
-                (rows, cols),
-                &Device::Cpu,
-            )?),
-            _ => {
-                let dtype = encoding.to_candle().ok_or_else(|| {
-                    Error::Unsupported(format!("{encoding} matrices are not supported"))
-                })?;
-                let storage =
-                    QStorage::from_data(Cow::Borrowed(&tensor.data), &Device::Cpu, dtype)?;
-                Store::Blocks(QTensor::new(storage, (rows, cols))?)
-            }
+        let unfit = |what: &str| {
+            Error::Unsupported(format!("a {encoding} matrix of {rows} x {cols} {what}"))
         };
+        let numbers = match encoding {
+            Encoding::F16 => Numbers::Float(Float::F16),
+            Encoding::BF16 => Numbers::Float(Float::BF16),
+            Encoding::F32 => Numbers::Float(Float::F32),
+            _ => Numbers::Int(encoding),
+        };
+        let (codes, scales) = product::sizes(numbers, rows, cols)
+            .ok_or_else(|| unfit("cannot be multiplied; convert it to F32, Q8_0 or Q4_0"))?;
+        let row = encoding
+            .bytes_of(cols)
+            .ok_or_else(|| unfit("has rows that do not fill whole blocks"))?;
+        if row.checked_mul(rows) != Some(tensor.data.len()) {
+            return Err(unfit(&format!("cannot have {} bytes", tensor.data.len())));
+        }
+        let (mut codes, mut scales) = (Bytes::zeroed(codes)?, Bytes::zeroed(scales)?);
+        let data = &*tensor.data;
+        match numbers {
+            Numbers::Float(Float::F32) => pack::pack_floats::<4>(data, rows, cols, &mut codes),
+            Numbers::Float(_) => pack::pack_floats::<2>(data, rows, cols, &mut codes),
+            Numbers::Int(_) => with_form!(encoding, F => {
+                pack::pack_int::<F>(data, rows, (&mut codes, &mut scales));
+            }, _ => unreachable!("sizes knows the form")),
+        }
         Ok(Self {
             rows,
             cols,
             encoding,
-            store,
+            numbers,
+            codes,
+            scales,
         })
     }
 
@@ -77,24 +89,112 @@ impl Matrix {
 
     /// Bytes that the weights take in memory.
     pub fn bytes(&self) -> usize {
-        self.encoding.bytes_of(self.rows * self.cols).unwrap_or(0)
+        self.codes.len() + self.scales.len()
     }
 
-    /// `x` `[t, cols]` times the transposed matrix: `[t, rows]`.
+    fn panels(&self) -> Panels<'_> {
+        Panels {
+            numbers: self.numbers,
+            rows: self.rows,
+            cols: self.cols,
+            codes: &self.codes,
+            scales: &self.scales,
+        }
+    }
+
+    /// `x` `[.., cols]` times the transposed matrix: `[.., rows]`, in f32.
+    ///
+    /// # Errors
+    /// If `x` is not f32 on the CPU with `cols` columns.
     pub fn matmul(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(match &self.store {
-            Store::Dense(w) => x.matmul(&w.t()?)?,
-            Store::Blocks(q) => x.contiguous()?.apply_op1_no_bwd(q)?,
-        })
+        let mut products = Self::matmul_many(&[self], x)?;
+        Ok(products.remove(0))
+    }
+
+    /// The products of `x` `[.., cols]` with several matrices of as many columns, as
+    /// [`Matrix::matmul`] gives them, with one quantization of `x` and one start of the threads.
+    ///
+    /// # Errors
+    /// As [`Matrix::matmul`].
+    pub fn matmul_many(matrices: &[&Self], x: &Tensor) -> Result<Vec<Tensor>> {
+        let x = x.contiguous()?;
+        let cols = x.dims().last().copied().unwrap_or(0);
+        for m in matrices {
+            if m.cols != cols {
+                return Err(Error::Unsupported(format!(
+                    "activations {:?} do not fit a matrix of {} columns",
+                    x.dims(),
+                    m.cols
+                )));
+            }
+        }
+        let (storage, layout) = x.storage_and_layout();
+        let Storage::Cpu(storage) = &*storage else {
+            return Err(Error::Unsupported(
+                "activations on a GPU for a matrix on the CPU".into(),
+            ));
+        };
+        let from = layout.start_offset();
+        let values = &storage.as_slice::<f32>()?[from..from + x.elem_count()];
+        let t = x.elem_count() / cols.max(1);
+        let mut outs: Vec<Vec<f32>> = matrices.iter().map(|m| vec![0.0; t * m.rows]).collect();
+        let mut slices: Vec<&mut [f32]> = outs.iter_mut().map(Vec::as_mut_slice).collect();
+        Self::matmul_slices(matrices, values, t, &mut slices);
+        let outs = matrices.iter().zip(outs).map(|(m, out)| {
+            let mut dims = x.dims().to_vec();
+            if let Some(last) = dims.last_mut() {
+                *last = m.rows;
+            }
+            Ok(Tensor::from_vec(out, dims, &Device::Cpu)?)
+        });
+        outs.collect()
+    }
+
+    /// [`Matrix::matmul`] on slices: `x` `[t][cols]` to `out` `[t][rows]`.
+    ///
+    /// # Panics
+    /// If a slice is not as long as the shapes say.
+    pub fn matmul_slice(&self, x: &[f32], t: usize, out: &mut [f32]) {
+        self.matmul_on(Isa::best(), x, t, out);
+    }
+
+    /// [`Matrix::matmul_many`] on slices: `x` `[t][cols]` to each `outs[i]` `[t][rows of i]`.
+    ///
+    /// # Panics
+    /// If a slice is not as long as the shapes say.
+    pub fn matmul_slices(matrices: &[&Self], x: &[f32], t: usize, outs: &mut [&mut [f32]]) {
+        assert_eq!(matrices.len(), outs.len(), "an output for each matrix");
+        let mut products: Vec<_> = matrices
+            .iter()
+            .zip(outs)
+            .map(|(m, out)| (m.panels(), &mut **out))
+            .collect();
+        product::multiply(Isa::best(), x, t, &mut products);
+    }
+
+    /// [`Matrix::matmul_slice`] with the kernels of one instruction set, for comparisons.
+    ///
+    /// # Panics
+    /// If a slice is not as long as the shapes say.
+    pub fn matmul_on(&self, isa: Isa, x: &[f32], t: usize, out: &mut [f32]) {
+        product::multiply(isa, x, t, &mut [(self.panels(), out)]);
     }
 
     /// The rows of `ids` as f32, `[ids.len(), cols]`: an embedding lookup.
+    ///
+    /// # Errors
+    /// If an id is not that of a row.
     pub fn gather(&self, ids: &[u32]) -> Result<Tensor> {
-        let ids = Tensor::new(ids, &Device::Cpu)?;
-        Ok(match &self.store {
-            Store::Dense(w) => w.index_select(&ids, 0)?,
-            Store::Blocks(q) => q.embedding(&ids)?,
-        })
+        let mut out = vec![0f32; ids.len() * self.cols];
+        for (&id, out) in ids.iter().zip(out.chunks_exact_mut(self.cols.max(1))) {
+            let row = usize::try_from(id).ok().filter(|&r| r < self.rows);
+            let row = row.ok_or(Error::TokenId {
+                id,
+                vocab_size: self.rows,
+            })?;
+            product::row(&self.panels(), row, out);
+        }
+        Ok(Tensor::from_vec(out, (ids.len(), self.cols), &Device::Cpu)?)
     }
 }
 

@@ -1,8 +1,15 @@
 //! INT4/INT8 blocks, quantizers, and the matrix products behind [`crate::nn::Linear`].
 
+mod blocks;
 mod encoding;
 pub mod kernels;
 mod matrix;
+mod pack;
+mod store;
+#[cfg(test)]
+mod tests;
 
 pub use encoding::Encoding;
+pub use kernels::Isa;
+pub use kernels::pool::set_threads;
 pub use matrix::Matrix;

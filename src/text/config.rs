@@ -66,18 +66,10 @@ impl Config {
         self.tokenizer.get(key)?.as_u64()?.try_into().ok()
     }
 
-    /// The text of a token like `bos_token`, a string or an object with `content`.
+    /// The text of a token like `bos_token`.
     pub fn token(&self, key: &str) -> Option<&str> {
-        let text = |map: &'_ Map<String, Value>| -> Option<String> {
-            let value = map.get(key)?;
-            let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
-            Some(text.to_string())
-        };
-        let value = match text(&self.tokenizer) {
-            Some(_) => self.tokenizer.get(key)?,
-            None => self.specials.get(key)?,
-        };
-        value.as_str().or_else(|| value.get("content")?.as_str())
+        let maps = [&self.tokenizer, &self.specials];
+        maps.into_iter().find_map(|map| text_of(map.get(key)?))
     }
 
     /// The id of `name` (`bos`, `eos`): by its token's text, else as `config.json` has it.
@@ -118,11 +110,22 @@ impl Config {
         added
     }
 
-    /// Texts of the tokens that are special by their role.
+    /// Texts of the tokens that are special by their role, or listed as such.
     pub fn special_texts(&self) -> Vec<&str> {
-        ["bos", "eos", "unk", "pad", "cls", "sep", "mask"]
+        let roles = ["bos", "eos", "unk", "pad", "cls", "sep", "mask"];
+        let roles = roles
             .iter()
-            .filter_map(|name| self.token(&format!("{name}_token")))
-            .collect()
+            .filter_map(|name| self.token(&format!("{name}_token")));
+        let lists = [&self.tokenizer, &self.specials].into_iter();
+        let listed = lists
+            .filter_map(|map| map.get("additional_special_tokens")?.as_array())
+            .flatten()
+            .filter_map(text_of);
+        roles.chain(listed).collect()
     }
+}
+
+/// The text of a token, which is a string or an object with `content`.
+fn text_of(token: &Value) -> Option<&str> {
+    token.as_str().or_else(|| token.get("content")?.as_str())
 }

@@ -186,7 +186,8 @@ fn sentencepiece(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenizer
         return glm::chatglm2(vocabulary, config).map_err(error);
     }
     let t5 = path.file_name().is_some_and(|n| n == "spiece.model");
-    if t5 {
+    let has_sentinels = vocabulary.pieces.iter().any(|p| p.text == "<extra_id_0>");
+    if t5 && !has_sentinels {
         // The sentinels follow the file's pieces, the last first.
         for n in (0..config.number("extra_ids").unwrap_or(100).min(1000)).rev() {
             vocabulary

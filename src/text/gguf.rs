@@ -45,8 +45,12 @@ pub(super) fn open(meta: &Metadata) -> Result<Option<Tokenizer>> {
     };
     // llama.cpp's ids for files that do not say.
     let spm = model == "llama";
-    let bos = id("bos")?.or_else(|| spm.then_some(1));
-    let eos = id("eos")?.or_else(|| (model != "gpt2").then_some(if spm { 2 } else { 1 }));
+    let bos = id("bos")?.or_else(|| (spm && size > 1).then_some(1));
+    let eos = match (id("eos")?, model) {
+        (None, "llama") if size > 2 => Some(2),
+        (None, "t5") if size > 1 => Some(1),
+        (eos, _) => eos,
+    };
     let mut ends = engine.end_ids();
     ends.extend(id("eot")?);
     ends.extend(id("eom")?);

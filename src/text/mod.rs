@@ -6,6 +6,7 @@ mod config;
 mod decode;
 mod folder;
 mod gguf;
+mod gguf_write;
 mod glm;
 mod hf;
 mod hf_json;
@@ -21,6 +22,7 @@ mod tokenizer;
 mod tests;
 
 pub use decode::TextStream;
+pub use gguf_write::gguf_entries;
 pub use stop::StopStrings;
 pub use template::{ChatTemplate, Message, Role};
 pub use tokenizer::{Specials, Tokenizer};

@@ -98,7 +98,11 @@ pub(super) fn name_of(pre_tokenizer: &Value, ignore_merges: bool) -> Option<&'st
         .iter()
         .filter_map(|s| s.get("pattern")?.get("Regex")?.as_str())
         .collect();
-    let has = |kind: &str| steps.iter().any(|s| s.get("type").is_some_and(|t| t == kind));
+    let has = |kind: &str| {
+        steps
+            .iter()
+            .any(|s| s.get("type").is_some_and(|t| t == kind))
+    };
     let cuts_words = |s: &&Value| {
         s.get("type").is_some_and(|t| t == "ByteLevel")
             && s.get("use_regex").is_none_or(|r| r != &Value::Bool(false))
@@ -107,6 +111,7 @@ pub(super) fn name_of(pre_tokenizer: &Value, ignore_merges: bool) -> Option<&'st
         [one] if *one == LLAMA3 && ignore_merges => Some("llama-bpe"),
         [one] if *one == LLAMA3 => Some("chatglm-bpe"),
         [one] if *one == QWEN2 && !ignore_merges => Some("qwen2"),
+        [one] if *one == GPT2 => Some("gpt-2"),
         [one] if *one == BLOOM => Some("bloom"),
         [one] if *one == TEKKEN && ignore_merges => Some("tekken"),
         [one] if *one == GPT4O && ignore_merges => Some("gpt-4o"),

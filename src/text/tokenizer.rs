@@ -88,6 +88,15 @@ impl Engine {
     }
 }
 
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Tokenizer");
+        shown
+            .field("vocab_size", &self.vocab_size())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Tokenizer {
     pub(super) fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))

@@ -146,7 +146,7 @@ impl Weights {
         let shape = recipe.info.shape.clone();
         let n_rows = shape.first().copied().unwrap_or(1).max(1);
         let row_bytes = recipe.info.bytes / n_rows;
-        let mut data = match &recipe.rows {
+        let data = match &recipe.rows {
             None => stored,
             Some(ranges) => {
                 let mut out = Vec::with_capacity(recipe.info.bytes);
@@ -156,16 +156,23 @@ impl Weights {
                 Cow::Owned(out)
             }
         };
-        match recipe.change {
-            Change::None => {}
-            Change::RopePairs { heads, rotary } => {
-                data = Cow::Owned(part_rope_pairs(&data, row_bytes, n_rows / heads, rotary));
-            }
-        }
-        Ok(HostTensor {
+        let tensor = HostTensor {
             encoding,
             shape,
             data,
+        };
+        Ok(match recipe.change {
+            Change::None => tensor,
+            Change::RopePairs { heads, rotary } => HostTensor {
+                data: Cow::Owned(part_rope_pairs(
+                    &tensor.data,
+                    row_bytes,
+                    n_rows / heads,
+                    rotary,
+                )),
+                ..tensor
+            },
+            Change::PlusOne => tensor.map(|v| v + 1.0)?,
         })
     }
 

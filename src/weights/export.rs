@@ -110,7 +110,7 @@ impl Export {
             1 => parts.remove(0),
             _ => self.join(parts)?,
         };
-        Ok(self.change(joined))
+        self.change(joined)
     }
 
     /// Rows of the parts, group by group.
@@ -133,8 +133,8 @@ impl Export {
         })
     }
 
-    fn change<'a>(&self, tensor: HostTensor<'a>) -> HostTensor<'a> {
-        match self.rule.change {
+    fn change<'a>(&self, tensor: HostTensor<'a>) -> Result<HostTensor<'a>> {
+        Ok(match self.rule.change {
             Change::None => tensor,
             Change::RopePairs { heads, rotary } => {
                 let rows = self.shape.first().copied().unwrap_or(1).max(1);
@@ -149,6 +149,7 @@ impl Export {
                     ..tensor
                 }
             }
-        }
+            Change::PlusOne => tensor.map(|v| v - 1.0)?,
+        })
     }
 }

@@ -114,6 +114,12 @@ impl HostTensor<'_> {
         })
     }
 
+    /// Every number changed by `f`, in f32.
+    pub fn map(&self, f: impl Fn(f32) -> f32) -> Result<HostTensor<'static>> {
+        let values: Vec<f32> = self.to_f32()?.into_iter().map(f).collect();
+        Ok(HostTensor::from_f32(self.shape.clone(), &values))
+    }
+
     /// Copies out of any memory map.
     pub fn into_owned(self) -> HostTensor<'static> {
         HostTensor {

@@ -9,6 +9,7 @@ pub mod export;
 pub mod gguf;
 mod host;
 mod map;
+mod pytorch;
 mod safetensors;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 pub use canonical::Weights;
 pub use host::HostTensor;
 pub use map::Map;
+pub use pytorch::PyTorch;
 pub use safetensors::Safetensors;
 
 use crate::Result;

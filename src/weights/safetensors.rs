@@ -1,7 +1,7 @@
 //! Safetensors, single or sharded with an index (`model.safetensors.index.json`).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
@@ -44,18 +44,7 @@ impl Safetensors {
     pub fn open_index(index: &Path) -> Result<Self> {
         let weight_map = read_index(index)?;
         let folder = index.parent().unwrap_or(Path::new(""));
-        let mut names: Vec<&str> = weight_map.values().map(String::as_str).collect();
-        names.sort_unstable();
-        names.dedup();
-        for name in &names {
-            if name.contains(['/', '\\']) || *name == ".." {
-                return Err(Error::format(
-                    index,
-                    format!("shard {name:?} is not a plain file name"),
-                ));
-            }
-        }
-        let shards: Vec<PathBuf> = names.iter().map(|n| folder.join(n)).collect();
+        let shards = shard_files(index, &weight_map)?;
         let opened = Self::open_shards(folder.to_path_buf(), &shards)?;
         for (tensor, shard) in &weight_map {
             let found = opened
@@ -118,6 +107,25 @@ pub(super) fn read_index(path: &Path) -> Result<BTreeMap<String, String>> {
     let index: Index = serde_json::from_slice(&text)
         .map_err(|e| Error::format(path, format!("not a weight index: {e}")))?;
     Ok(index.weight_map)
+}
+
+/// The files of an index, which must stand beside it.
+pub(super) fn shard_files(
+    index: &Path,
+    weight_map: &BTreeMap<String, String>,
+) -> Result<Vec<PathBuf>> {
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let names: BTreeSet<&str> = weight_map.values().map(String::as_str).collect();
+    if let Some(name) = names
+        .iter()
+        .find(|name| name.contains(['/', '\\']) || **name == "..")
+    {
+        return Err(Error::format(
+            index,
+            format!("shard {name:?} is not a plain file name"),
+        ));
+    }
+    Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
 fn encoding(dtype: Dtype) -> Option<Encoding> {

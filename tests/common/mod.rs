@@ -8,8 +8,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use wick::generate::{Limits, Sampler, Sampling, Session, SessionOptions};
 use wick::load::Opened;
-use wick::model::Model;
-use wick::nn::{CacheType, Storage};
+use wick::model::{Model, Pass, Rows};
+use wick::nn::{CacheType, Plan, Storage};
 
 /// The folders of `tests/oracles`.
 pub fn oracles() -> Vec<PathBuf> {
@@ -55,6 +55,10 @@ impl Reference {
         ids.into_iter().map(|id| id as u32).collect()
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     pub fn rows(&self, name: &str) -> Option<Vec<Vec<f32>>> {
         self.0.get(name).map(|t| t.to_vec2().unwrap())
     }
@@ -93,11 +97,28 @@ pub fn rows(session: &Session) -> Vec<Vec<f32>> {
     session.logits().unwrap().unwrap().to_vec2().unwrap()
 }
 
-/// Logits of a prompt in one pass.
-pub fn prompt_logits(model: &Arc<dyn Model>, prompt: &[u32]) -> Vec<Vec<f32>> {
-    let mut session = session(model, usize::MAX);
-    session.prompt(prompt).unwrap();
-    rows(&session)
+/// Logits of the reference's prompt in passes of `chunk` tokens; of an encoder-decoder those of
+/// its decoder's tokens.
+pub fn prompt_logits(model: &Arc<dyn Model>, reference: &Reference, chunk: usize) -> Vec<Vec<f32>> {
+    let prompt = reference.ids("input_ids");
+    if !reference.has("decoder_ids") {
+        let mut session = session(model, chunk);
+        session.prompt(&prompt).unwrap();
+        return rows(&session);
+    }
+    let mut cache = model.new_cache(CacheType::F32, 256).unwrap();
+    model.encode(&prompt, None, &mut cache).unwrap();
+    let pass = Pass {
+        plan: &Plan::START,
+        rows: Rows::All,
+        trace: None,
+    };
+    let mut found = Vec::new();
+    for ids in reference.ids("decoder_ids").chunks(chunk) {
+        let logits = model.forward(ids, pass, &mut cache).unwrap();
+        found.extend(logits.to_vec2().unwrap());
+    }
+    found
 }
 
 /// The largest difference of the rows that `wanted` has.

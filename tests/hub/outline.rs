@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use wick::hub::{HubError, ModelRef, Plan, Quiet, hollow, plan};
+use wick::hub::{Forecast, HubError, ModelRef, Plan, Quiet, hollow, plan};
 use wick::load::Opened;
+use wick::nn::{CacheType, Storage};
 use wick::quant::Encoding;
 use wick::weights::Checkpoint;
 use wick::weights::gguf::{Gguf, TensorHeader, Value, Writer};
@@ -167,4 +168,21 @@ fn a_model_is_understood_from_its_outline() {
         ),
         ("llama", 5, 64)
     );
+    // 2 x 5 layers x 4 heads x 8 numbers of f16; the file holds f32 and little else.
+    let forecast = Forecast::new(&opened, Storage::AsStored, CacheType::F16);
+    assert_eq!(forecast.cache_per_token, 2 * 5 * 4 * 8 * 2);
+    let file = fs::metadata(outline.files().path().join("model.safetensors"))
+        .unwrap()
+        .len();
+    assert!(
+        forecast.weights <= file && forecast.weights > file * 9 / 10,
+        "{forecast:?}"
+    );
+    let int8 = Storage::Quantized {
+        layers: Encoding::Q8_0,
+        ends: Encoding::Q8_0,
+    };
+    let int8 = Forecast::new(&opened, int8, CacheType::F16);
+    // Rows of 172 do not fill blocks of 32 and stay as they are.
+    assert!(int8.weights < forecast.weights / 2, "{int8:?}");
 }

@@ -1,6 +1,6 @@
 //! What the Hub, or whoever answers in its place, refuses: each with its own sentence.
 
-use wick::hub::{HubError, ModelRef, resolve};
+use wick::hub::{HubOptions, ModelRef, resolve};
 
 use crate::bed::{Bed, ID, options};
 use crate::stand_in::Fault;
@@ -53,12 +53,24 @@ fn a_wrong_token_is_told_from_a_missing_one() {
     let bed = Bed::new();
     bed.hub.edit(ID, |repo| repo.token = Some("another".into()));
     assert_says(&message(&bed, ID), &["token is not valid", "HF_TOKEN"]);
-    let none = HubError::Unauthorized {
-        endpoint: "e".into(),
-        repo: "r".into(),
-        has_token: false,
-    };
-    assert_says(&none.to_string(), &["wants a token", "set HF_TOKEN"]);
+}
+
+#[test]
+fn an_anonymous_user_is_told_that_a_token_may_help() {
+    if HubOptions::from_env().is_ok_and(|options| options.token.is_some()) {
+        eprintln!("skipped: this user has a token, which hf-hub finds by itself");
+        return;
+    }
+    let mut bed = Bed::new();
+    bed.options.token = None;
+    bed.resolve(ID).unwrap();
+    assert!(bed.hub.requests().iter().all(|r| r.authorization.is_none()));
+    bed.hub.edit(ID, |repo| repo.token = Some("another".into()));
+    assert_says(&message(&bed, ID), &["wants a token", "set HF_TOKEN"]);
+    assert_says(
+        &message(&bed, "no/such"),
+        &["no/such", "anonymous", "set HF_TOKEN if it is private"],
+    );
 }
 
 #[test]

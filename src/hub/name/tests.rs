@@ -117,3 +117,19 @@ fn a_missing_file_offers_its_neighbours() {
         .to_string();
     assert!(message.contains("stories.gguf"), "{message}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_is_typed_names_a_place_inside_the_cache(text in "[a-zA-Z0-9./@:~\\\\-_ \\PC]{0,40}") {
+        if let Ok(ModelRef::Hub(model)) = ModelRef::parse(&text) {
+            let inside = |path: &str| std::path::Path::new(path)
+                .components()
+                .all(|c| matches!(c, std::path::Component::Normal(_)));
+            proptest::prop_assert!(inside(&model.repo.folder()) && !model.repo.folder().contains('/'));
+            proptest::prop_assert!(model.revision.iter().all(|r| inside(r)));
+            if let Some(FileSpec::Path(file) | FileSpec::Quant(file)) = &model.file {
+                proptest::prop_assert!(inside(file));
+            }
+        }
+    }
+}

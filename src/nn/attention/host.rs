@@ -5,7 +5,7 @@
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::Shape;
+use super::{Over, Shape, Sight};
 use crate::Result;
 use crate::arch::QueryScale;
 use crate::nn::cache::Plane;
@@ -18,54 +18,59 @@ const TOKEN_TILE: usize = 16;
 /// Below this many multiply-adds a thread costs more than it saves.
 const PARALLEL_WORK: usize = 1 << 18;
 
-/// Writes the step's keys and values and mixes: q `[T, n_heads, head_dim]`, k and v
-/// `[T, kv_heads, head_dim]` to `[T, n_heads · head_dim]`.
-pub(super) fn attend(
-    shape: Shape,
-    [q, k, v]: [&Tensor; 3],
+/// Writes the step's keys and values, `[T, kv_heads, head_dim]` each.
+pub(super) fn write(
     step: &Step<'_>,
+    [k, v]: [&Tensor; 2],
     keys: &mut Plane,
     values: &mut Plane,
-) -> Result<Tensor> {
+) -> Result<()> {
+    let (_, kv_heads, head_dim) = k.dims3()?;
+    let mut k: Vec<f32> = k.flatten_all()?.to_vec1()?;
+    let v: Vec<f32> = v.flatten_all()?.to_vec1()?;
+    step.rotary.turn(&mut k, head_dim, kv_heads, Side::Key);
+    let vectors = k.chunks_exact(head_dim).zip(v.chunks_exact(head_dim));
+    for (i, (k, v)) in vectors.enumerate() {
+        keys.write(i % kv_heads, step.start + i / kv_heads, k);
+        values.write(i % kv_heads, step.start + i / kv_heads, v);
+    }
+    Ok(())
+}
+
+/// Mixes the values that the queries `[T, n_heads, head_dim]` see: `[T, n_heads · head_dim]`.
+pub(super) fn mix(sight: Sight<'_>, q: &Tensor, keys: &Plane, values: &Plane) -> Result<Tensor> {
     let Shape {
         n_heads,
         kv_heads,
         head_dim,
+        query_scale,
         ..
-    } = shape;
+    } = sight.shape;
+    let step = sight.step;
     let mut q: Vec<f32> = q.flatten_all()?.to_vec1()?;
-    let mut k: Vec<f32> = k.flatten_all()?.to_vec1()?;
-    let v: Vec<f32> = v.flatten_all()?.to_vec1()?;
-    step.rotary.turn(&mut q, head_dim, n_heads, Side::Query);
-    step.rotary.turn(&mut k, head_dim, kv_heads, Side::Key);
-    if shape.query_scale != QueryScale::None {
+    if sight.over == Over::Sequence {
+        step.rotary.turn(&mut q, head_dim, n_heads, Side::Query);
+    }
+    if query_scale != QueryScale::None {
         for (i, token) in q.chunks_exact_mut(n_heads * head_dim).enumerate() {
-            let scale = shape.query_scale.at(step.start + i);
+            let scale = query_scale.at(step.start + i);
             token.iter_mut().for_each(|x| *x *= scale);
         }
-    }
-    for (i, (k, v)) in k
-        .chunks_exact(head_dim)
-        .zip(v.chunks_exact(head_dim))
-        .enumerate()
-    {
-        keys.write(i % kv_heads, step.start + i / kv_heads, k);
-        values.write(i % kv_heads, step.start + i / kv_heads, v);
     }
     let tiles: Vec<(usize, usize)> = (0..kv_heads)
         .flat_map(|head| (0..step.len).step_by(TOKEN_TILE).map(move |t| (head, t)))
         .collect();
     let mix = |&(head, first): &(usize, usize)| {
+        let q = &q;
         Tile {
-            shape,
-            step,
+            sight,
             head,
             first,
-            q: &q,
+            q,
         }
         .mix(keys, values)
     };
-    let work = step.len * (step.start + step.len) * n_heads * head_dim;
+    let work = step.len * sight.total() * n_heads * head_dim;
     let mixed: Vec<Vec<f32>> = if work < PARALLEL_WORK {
         tiles.iter().map(mix).collect()
     } else {
@@ -89,8 +94,7 @@ pub(super) fn attend(
 
 /// Some tokens' queries on one key head.
 struct Tile<'a> {
-    shape: Shape,
-    step: &'a Step<'a>,
+    sight: Sight<'a>,
     /// The key head.
     head: usize,
     /// The first token.
@@ -106,18 +110,18 @@ impl Tile<'_> {
             kv_heads,
             head_dim,
             scale,
-            window,
             ..
-        } = self.shape;
+        } = self.sight.shape;
+        let step = self.sight.step;
         let shared = n_heads / kv_heads;
-        let tokens = (self.step.len - self.first).min(TOKEN_TILE);
+        let tokens = (step.len - self.first).min(TOKEN_TILE);
         let rows = tokens * shared;
         let query = |r: usize| {
             let head = (self.first + r / shared) * n_heads + self.head * shared + r % shared;
             &self.q[head * head_dim..(head + 1) * head_dim]
         };
         let visible: Vec<_> = (0..tokens)
-            .map(|i| self.step.visible(self.first + i, window))
+            .map(|i| self.sight.visible(self.first + i))
             .collect();
         let begin = visible.iter().map(|v| v.start).min().unwrap_or(0);
         let end = visible.iter().map(|v| v.end).max().unwrap_or(0);
@@ -143,6 +147,13 @@ impl Tile<'_> {
                 let q = query(r);
                 for j in lo..hi {
                     weights[j] = dot(q, &key_tile[j * head_dim..(j + 1) * head_dim]) * scale;
+                }
+                if let Some(bias) = self.sight.bias {
+                    let head = self.head * shared + r % shared;
+                    let query = step.start + self.first + r / shared;
+                    for (j, weight) in (lo..hi).zip(&mut weights[lo..hi]) {
+                        *weight += bias.at(head, query, from + j);
+                    }
                 }
                 let keep = sum.add(&mut weights[lo..hi]);
                 if keep != 1.0 {

@@ -1,11 +1,18 @@
-//! Multi-head attention with a KV cache: MHA, GQA and MQA, windows, norms on q and k.
+//! Multi-head attention with a KV cache: MHA, GQA and MQA, windows, norms on q and k, biases on
+//! the scores; over the sequence itself or over an encoder's output.
 
+mod bias;
 mod host;
 mod tensors;
 
-use candle_core::Tensor;
+use std::ops::Range;
+use std::sync::Arc;
 
-use super::{Builder, LayerCache, Linear, Norm, Step};
+use candle_core::{Device, Tensor};
+
+pub use bias::{Direction, ScoreBias};
+
+use super::{Builder, CacheType, LayerCache, Linear, Norm, Step};
 use crate::Result;
 use crate::arch::{self, AttentionBias, QkNorm, QueryScale, Spec};
 
@@ -18,12 +25,13 @@ pub struct Attention {
     q_norm: Option<Norm>,
     k_norm: Option<Norm>,
     shape: Shape,
+    bias: Option<Arc<ScoreBias>>,
+    device: Device,
 }
 
 /// The sizes and constants that the score computation needs.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
-    layer: usize,
     n_heads: usize,
     kv_heads: usize,
     head_dim: usize,
@@ -32,9 +40,52 @@ struct Shape {
     window: Option<usize>,
 }
 
+/// What a step's queries look at.
+#[derive(Clone, Copy)]
+struct Sight<'a> {
+    step: &'a Step<'a>,
+    shape: Shape,
+    bias: Option<&'a ScoreBias>,
+    over: Over,
+}
+
+/// Whose keys and values are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// Those of the sequence itself, as the plan allows.
+    Sequence,
+    /// All of an encoder's, this many.
+    Memory(usize),
+}
+
+impl Sight<'_> {
+    /// Which keys the step's `i`-th token sees.
+    fn visible(&self, i: usize) -> Range<usize> {
+        match self.over {
+            Over::Sequence => self.step.visible(i, self.shape.window),
+            Over::Memory(len) => 0..len,
+        }
+    }
+
+    /// Number of keys.
+    fn total(&self) -> usize {
+        match self.over {
+            Over::Sequence => self.step.start + self.step.len,
+            Over::Memory(len) => len,
+        }
+    }
+}
+
 impl Attention {
-    /// Loads the attention of layer number `layer`.
-    pub fn load(builder: &Builder<'_>, spec: &Spec, layer: usize) -> Result<Self> {
+    /// Loads the attention whose tensors begin with `stem` (`blk.3.attn`), in layer number
+    /// `layer` of its stack.
+    pub fn load(
+        builder: &Builder<'_>,
+        spec: &Spec,
+        stem: &str,
+        layer: usize,
+        score_bias: Option<Arc<ScoreBias>>,
+    ) -> Result<Self> {
         let arch::Attention {
             n_heads,
             kv_heads,
@@ -45,30 +96,25 @@ impl Attention {
             qk_norm,
             window,
         } = &spec.attention;
-        let name = |part: &str| format!("blk.{layer}.attn_{part}");
+        let name = |part: &str| format!("{stem}_{part}");
         let norm = |part: &str| -> Result<Option<Norm>> {
             match qk_norm {
                 QkNorm::None => Ok(None),
                 QkNorm::PerHead => Ok(Some(builder.norm(&name(part), *head_dim, spec.norm)?)),
             }
         };
-        let qkv_bias = *bias != AttentionBias::None;
+        let qkv_bias = matches!(bias, AttentionBias::Qkv | AttentionBias::All);
+        let output_bias = matches!(bias, AttentionBias::Output | AttentionBias::All);
         let (hidden, q_width, kv_width) =
             (spec.hidden_size, n_heads * head_dim, kv_heads * head_dim);
         Ok(Self {
             q: builder.linear(&name("q"), hidden, q_width, qkv_bias)?,
             k: builder.linear(&name("k"), hidden, kv_width, qkv_bias)?,
             v: builder.linear(&name("v"), hidden, kv_width, qkv_bias)?,
-            output: builder.linear(
-                &name("output"),
-                q_width,
-                hidden,
-                *bias == AttentionBias::All,
-            )?,
+            output: builder.linear(&name("output"), q_width, hidden, output_bias)?,
             q_norm: norm("q_norm")?,
             k_norm: norm("k_norm")?,
             shape: Shape {
-                layer,
                 n_heads: *n_heads,
                 kv_heads: *kv_heads,
                 head_dim: *head_dim,
@@ -76,32 +122,88 @@ impl Attention {
                 query_scale: *query_scale,
                 window: window.of_layer(layer),
             },
+            bias: score_bias,
+            device: builder.device.clone(),
         })
+    }
+
+    /// One projection, `[T, hidden]` to `[T, heads, head_dim]`.
+    fn heads(&self, x: &Tensor, linear: &Linear, n: usize, norm: Option<&Norm>) -> Result<Tensor> {
+        let y = linear.forward(x)?;
+        let y = y.reshape((x.dim(0)?, n, self.shape.head_dim))?;
+        match norm {
+            Some(norm) => norm.forward(&y),
+            None => Ok(y),
+        }
+    }
+
+    fn queries(&self, x: &Tensor) -> Result<Tensor> {
+        self.heads(x, &self.q, self.shape.n_heads, self.q_norm.as_ref())
+    }
+
+    /// Keys and values of `x`.
+    fn keys_and_values(&self, x: &Tensor) -> Result<[Tensor; 2]> {
+        let n = self.shape.kv_heads;
+        Ok([
+            self.heads(x, &self.k, n, self.k_norm.as_ref())?,
+            self.heads(x, &self.v, n, None)?,
+        ])
     }
 
     /// `[T, hidden]` to `[T, hidden]`; the step's keys and values go into `cache`.
     pub fn forward(&self, x: &Tensor, step: &Step<'_>, cache: &mut LayerCache) -> Result<Tensor> {
-        let heads = |linear: &Linear, n: usize, norm: &Option<Norm>| -> Result<Tensor> {
-            let y = linear
-                .forward(x)?
-                .reshape((step.len, n, self.shape.head_dim))?;
-            match norm {
-                Some(norm) => norm.forward(&y),
-                None => Ok(y),
-            }
-        };
-        let q = heads(&self.q, self.shape.n_heads, &self.q_norm)?;
-        let k = heads(&self.k, self.shape.kv_heads, &self.k_norm)?;
-        let v = heads(&self.v, self.shape.kv_heads, &None)?;
-        let mixed = match cache {
+        let q = self.queries(x)?;
+        let [k, v] = self.keys_and_values(x)?;
+        match cache {
             LayerCache::Host { keys, values } => {
-                host::attend(self.shape, [&q, &k, &v], step, keys, values)?
+                host::write(step, [&k, &v], keys, values)?;
             }
             LayerCache::Device { keys, values } => {
-                tensors::attend(self.shape, [&q, &k, &v], step, keys, values)?
+                tensors::write(step, [&k, &v], keys, values)?;
             }
+        }
+        self.look(q, step, cache, Over::Sequence)
+    }
+
+    /// Keys and values of an encoder's output `[S, hidden]`, to be looked at by
+    /// [`Attention::recall`].
+    pub fn remember(&self, states: &Tensor) -> Result<LayerCache> {
+        let len = states.dim(0)?;
+        let Shape {
+            kv_heads, head_dim, ..
+        } = self.shape;
+        let mut cache = LayerCache::new(CacheType::F32, [kv_heads, len, head_dim], &self.device)?;
+        let [k, v] = self.keys_and_values(states)?;
+        let step = Step::unturned(len);
+        match &mut cache {
+            LayerCache::Host { keys, values } => host::write(&step, [&k, &v], keys, values)?,
+            LayerCache::Device { keys, values } => tensors::write(&step, [&k, &v], keys, values)?,
+        }
+        Ok(cache)
+    }
+
+    /// As [`Attention::forward`], over what was remembered: `len` positions.
+    pub fn recall(
+        &self,
+        x: &Tensor,
+        step: &Step<'_>,
+        memory: &LayerCache,
+        len: usize,
+    ) -> Result<Tensor> {
+        self.look(self.queries(x)?, step, memory, Over::Memory(len))
+    }
+
+    fn look(&self, q: Tensor, step: &Step<'_>, cache: &LayerCache, over: Over) -> Result<Tensor> {
+        let sight = Sight {
+            step,
+            shape: self.shape,
+            bias: self.bias.as_deref(),
+            over,
         };
-        step.trace(self.shape.layer, "attn_mixed", &mixed)?;
+        let mixed = match cache {
+            LayerCache::Host { keys, values } => host::mix(sight, &q, keys, values)?,
+            LayerCache::Device { keys, values } => tensors::mix(sight, &q, keys, values)?,
+        };
         self.output.forward(&mixed)
     }
 }

@@ -2,33 +2,43 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::Shape;
+use super::{Over, Sight};
 use crate::Result;
 use crate::arch::QueryScale;
 use crate::nn::{RotaryTable, Side, Step};
 
-/// As [`super::host::attend`], with keys and values `[kv_heads, capacity, head_dim]`.
-pub(super) fn attend(
-    shape: Shape,
-    [q, k, v]: [&Tensor; 3],
+/// `[T, heads, d]` to `[heads, T, d]`.
+fn by_head(x: &Tensor) -> Result<Tensor> {
+    Ok(x.transpose(0, 1)?.contiguous()?)
+}
+
+/// As [`super::host::write`], into `[kv_heads, capacity, head_dim]`.
+pub(super) fn write(
     step: &Step<'_>,
+    [k, v]: [&Tensor; 2],
     keys: &mut Tensor,
     values: &mut Tensor,
-) -> Result<Tensor> {
-    let total = step.start + step.len;
-    // [T, heads, d] → [heads, T, d]
-    let by_head = |x: &Tensor| x.transpose(0, 1)?.contiguous();
-    let mut q = by_head(&turn(&step.rotary, q, Side::Query)?)?;
-    if shape.query_scale != QueryScale::None {
-        let scale: Vec<f32> = (step.start..total)
-            .map(|p| shape.query_scale.at(p))
-            .collect();
-        q = q.broadcast_mul(&Tensor::from_vec(scale, (1, step.len, 1), q.device())?)?;
-    }
+) -> Result<()> {
     let k = by_head(&turn(&step.rotary, k, Side::Key)?)?.to_dtype(keys.dtype())?;
     let v = by_head(v)?.to_dtype(values.dtype())?;
     keys.slice_set(&k, 1, step.start)?;
     values.slice_set(&v, 1, step.start)?;
+    Ok(())
+}
+
+/// As [`super::host::mix`].
+pub(super) fn mix(sight: Sight<'_>, q: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
+    let (shape, step, total) = (sight.shape, sight.step, sight.total());
+    let mut q = match sight.over {
+        Over::Sequence => by_head(&turn(&step.rotary, q, Side::Query)?)?,
+        Over::Memory(_) => by_head(q)?,
+    };
+    if shape.query_scale != QueryScale::None {
+        let scale: Vec<f32> = (step.start..step.start + step.len)
+            .map(|p| shape.query_scale.at(p))
+            .collect();
+        q = q.broadcast_mul(&Tensor::from_vec(scale, (1, step.len, 1), q.device())?)?;
+    }
     let seen = |cache: &Tensor| -> Result<Tensor> {
         let cache = cache.narrow(1, 0, total)?.to_dtype(DType::F32)?;
         Ok(cache.contiguous()?)
@@ -38,10 +48,9 @@ pub(super) fn attend(
     let shared = shape.n_heads / shape.kv_heads;
     let q = q.reshape((shape.kv_heads, shared * step.len, shape.head_dim))?;
     let scores = (q.matmul(&keys.t()?)? * f64::from(shape.scale))?;
-    let mask = step.mask(shape.window, scores.device())?;
     let scores = scores
-        .reshape((shape.kv_heads, shared, step.len, total))?
-        .broadcast_add(&mask)?;
+        .reshape((shape.n_heads, step.len, total))?
+        .broadcast_add(&added(sight, scores.device())?)?;
     let weights = candle_nn::ops::softmax(&scores, D::Minus1)?;
     let mixed = weights
         .reshape((shape.kv_heads, shared * step.len, total))?
@@ -50,6 +59,23 @@ pub(super) fn attend(
     Ok(mixed
         .transpose(0, 1)?
         .reshape((step.len, shape.n_heads * shape.head_dim))?)
+}
+
+/// What is added to the scores: −∞ where a key is not visible, the bias elsewhere;
+/// `[n_heads or 1, T, S]`.
+fn added(sight: Sight<'_>, device: &candle_core::Device) -> Result<Tensor> {
+    let (len, total) = (sight.step.len, sight.total());
+    let heads = sight.bias.map_or(1, |_| sight.shape.n_heads);
+    let mut out = vec![f32::NEG_INFINITY; heads * len * total];
+    for (row, scores) in out.chunks_exact_mut(total).enumerate() {
+        let (head, i) = (row / len, row % len);
+        for j in sight.visible(i) {
+            scores[j] = sight
+                .bias
+                .map_or(0.0, |bias| bias.at(head, sight.step.start + i, j));
+        }
+    }
+    Ok(Tensor::from_vec(out, (heads, len, total), device)?)
 }
 
 /// Turns `x`, `[T, heads, d]`, on the host: it is one step's queries or keys, not the cache.

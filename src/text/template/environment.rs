@@ -39,7 +39,9 @@ pub(super) fn compile(name: &'static str, source: &str) -> Result<Environment<'s
     env.add_function("raise_exception", raise_exception);
     env.add_function("strftime_now", strftime_now);
     env.add_filter("tojson", tojson);
-    env.add_template_owned(name, without_generation_tags(source))?;
+    // Jinja reads every kind of line end as a newline.
+    let source = source.replace("\r\n", "\n").replace('\r', "\n");
+    env.add_template_owned(name, without_generation_tags(&source))?;
     Ok(env)
 }
 

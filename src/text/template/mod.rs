@@ -51,9 +51,11 @@ impl Message {
 }
 
 /// A chat template, compiled.
+#[derive(Debug)]
 pub struct ChatTemplate {
     /// For messages: a file, a key or a format's name.
     name: String,
+    source: String,
     environment: Environment<'static>,
     /// Texts of special tokens by their roles (`bos_token`).
     tokens: Vec<(String, String)>,
@@ -99,6 +101,7 @@ impl ChatTemplate {
             .map_err(|e| Error::Text(format!("chat template {name}: {e}")))?;
         Ok(Self {
             name: name.to_string(),
+            source: source.to_string(),
             environment,
             tokens: Vec::new(),
         })
@@ -118,6 +121,11 @@ impl ChatTemplate {
             }
         }
         self
+    }
+
+    /// The template's text.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// What the template is called in messages.

@@ -187,6 +187,11 @@ fn hub_idioms() {
             "{% for m in messages %}\n  {% if m.role == 'user' %}\n{{ m.content }}\n  {% endif %}\n{% endfor %}\nend\n",
             "q1\nq2\nend",
         ),
+        // Line ends of any kind are newlines.
+        (
+            "{% if true %}\r\na\r\n{% endif %}\r\n{{- 'b\\n' }}\r\nc\r\n",
+            "a\nb\n\nc",
+        ),
         // Loop controls, dictionaries, JSON as Python writes it.
         (
             "{% for m in messages %}{% if m.role == 'user' %}{% continue %}{% endif %}{{ m.get('x', '-') }}{{ m['content'].upper() }}{% endfor %}{{ {'a': [1, none, true, '<你>\"']} | tojson }}{{ [1] | tojson(indent=2) }}",

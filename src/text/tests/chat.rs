@@ -149,7 +149,7 @@ fn hub_template_of_a_gguf() {
         return;
     };
     let file = Gguf::open(&path).unwrap();
-    let template = ChatTemplate::from_gguf(file.metadata()).unwrap().unwrap();
+    let template = ChatTemplate::from_gguf(&file.metadata()).unwrap().unwrap();
     let text = template
         .render(&[Message::new(Role::User, "hi")], true)
         .unwrap();
@@ -157,14 +157,14 @@ fn hub_template_of_a_gguf() {
         text,
         "<|im_start|>system\nYou are a helpful assistant<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
     );
-    let t = Tokenizer::from_gguf(file.metadata()).unwrap().unwrap();
+    let t = Tokenizer::from_gguf(&file.metadata()).unwrap().unwrap();
     let ids = t.encode_prompt(&text, Specials::Parse).unwrap();
     assert_eq!(ids[0], 151_644);
     assert_eq!(t.decode(&ids, true), text);
     assert_eq!(t.end_ids(), [151_643, 151_645]);
 
     let path = real("gguf-vocab/ggml-vocab-phi-3.gguf").unwrap();
-    let template = ChatTemplate::from_gguf(Gguf::open(&path).unwrap().metadata());
+    let template = ChatTemplate::from_gguf(&Gguf::open(&path).unwrap().metadata());
     let text = template
         .unwrap()
         .unwrap()

@@ -162,7 +162,7 @@ fn vocab_and_merges_with_the_convention_of_opt() {
 }
 
 /// Llama's `tokenizer.json`: byte fallback, a space put first and dropped again, BOS by template.
-fn llama_json() -> serde_json::Value {
+pub(super) fn llama_json() -> serde_json::Value {
     let mut vocab = serde_json::Map::new();
     for (id, piece) in ["<unk>", "<s>", "</s>"].iter().enumerate() {
         vocab.insert(piece.to_string(), id.into());
@@ -306,7 +306,7 @@ fn gguf(entries: &[(&str, Value)]) -> crate::Result<Option<Tokenizer>> {
         .collect();
     let file = std::fs::File::create(&path).unwrap();
     Writer::new(file, &entries, &[]).unwrap().finish().unwrap();
-    Tokenizer::from_gguf(Gguf::open(&path).unwrap().metadata())
+    Tokenizer::from_gguf(&Gguf::open(&path).unwrap().metadata())
 }
 
 fn text(s: &str) -> Value {

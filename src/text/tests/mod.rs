@@ -1,6 +1,7 @@
 //! The real vocabularies in `../shared/real`, where that folder is; and vocabularies made here.
 
 mod chat;
+mod export;
 mod made;
 
 use std::path::{Path, PathBuf};

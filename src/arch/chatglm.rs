@@ -1,0 +1,205 @@
+//! ChatGLM-6B and GLM-130B: prefix LMs with DeepNorm residuals. Reference: `modeling_chatglm.py`
+//! of THUDM/chatglm-6b; for GLM-130B, SwissArmyTransformer 0.2.12 with THUDM/GLM-130B's
+//! `generation` code.
+
+use serde_json::json;
+
+use super::*;
+
+/// ChatGLM-6B.
+pub const FAMILY: Family = Family {
+    name: "chatglm",
+    // ChatGLM2 and ChatGLM3 have the same name and other keys.
+    detect: |c| model_type_is(c, &["chatglm"]) && c.get("inner_hidden_size").is_some(),
+    declare,
+    tensors: |spec| TensorTable {
+        ignored: vec!["transformer.layers.{}.attention.rotary_emb.inv_freq"],
+        ..tensors(spec)
+    },
+    gguf: None,
+};
+
+/// GLM-130B.
+pub const GLM_130B: Family = Family {
+    name: "glm130b",
+    detect: |c| model_type_is(c, &["glm130b"]),
+    declare: declare_130b,
+    tensors: |spec| TensorTable {
+        ignored: vec!["mixins.rotary-embedding.rotary_emb.inv_freq"],
+        ..tensors(spec)
+    },
+    gguf: None,
+};
+
+/// The reference never hands the number of layers on, so its blocks take 28.
+const LAYERS_IN_ALPHA: f64 = 28.0;
+
+fn tensors(spec: &Spec) -> TensorTable {
+    let a = &spec.attention;
+    let inner = spec.ffn.inner;
+    let h_to_4h = "transformer.layers.{}.mlp.dense_h_to_4h";
+    TensorTable::new(vec![
+        Rule::same("transformer.word_embeddings", "token_embd"),
+        Rule::same("transformer.layers.{}.input_layernorm", "blk.{}.attn_norm"),
+        Rule::interleaved(
+            "transformer.layers.{}.attention.query_key_value",
+            a.n_heads,
+            Attention::qkv_names().map(|name| (name, a.head_dim)),
+        ),
+        Rule::same(
+            "transformer.layers.{}.attention.dense",
+            "blk.{}.attn_output",
+        ),
+        Rule::same(
+            "transformer.layers.{}.post_attention_layernorm",
+            "blk.{}.ffn_norm",
+        ),
+        match spec.ffn.kind {
+            FfnKind::Plain => Rule::same(h_to_4h, "blk.{}.ffn_up"),
+            // The second half is the gate.
+            FfnKind::Gated => Rule::stacked(
+                h_to_4h,
+                [("blk.{}.ffn_up", inner), ("blk.{}.ffn_gate", inner)],
+            ),
+        },
+        Rule::same("transformer.layers.{}.mlp.dense_4h_to_h", "blk.{}.ffn_down"),
+        Rule::same("transformer.final_layernorm", "output_norm"),
+        Rule::same("lm_head", "output"),
+    ])
+}
+
+/// A token id of the configuration.
+pub(super) fn id(c: &Config, key: &str, default: Option<u32>) -> Result<u32> {
+    match (c.opt_usize(key)?, default) {
+        (Some(id), _) => u32::try_from(id).map_err(|_| c.error(key, "not a token id")),
+        (None, Some(default)) => Ok(default),
+        (None, None) => Err(c.error(key, "missing")),
+    }
+}
+
+fn block(c: &Config, family: &'static str) -> Result<Spec> {
+    let hidden_size = c.size("hidden_size")?;
+    let n_heads = c.size("num_attention_heads")?;
+    if !hidden_size.is_multiple_of(2 * n_heads) {
+        return Err(c.error(
+            "hidden_size",
+            format!("{hidden_size} is not an even multiple of {n_heads} heads"),
+        ));
+    }
+    let head_dim = hidden_size / n_heads;
+    Ok(Spec {
+        family,
+        structure: Structure::Causal,
+        vocab_size: c.size("vocab_size")?,
+        hidden_size,
+        n_layers: c.size("num_layers")?,
+        max_len: c.size("max_sequence_length")?,
+        embedding: Embedding::default(),
+        position: Position::Rope(rope(head_dim)),
+        attention: Attention {
+            n_heads,
+            kv_heads: n_heads,
+            head_dim,
+            scale: (head_dim as f32).powf(-0.5),
+            query_scale: QueryScale::None,
+            bias: AttentionBias::All,
+            qk_norm: QkNorm::None,
+            window: Window::Unlimited,
+        },
+        norm: Norm {
+            kind: NormKind::Layer,
+            eps: c.opt_f64("layernorm_epsilon")?.unwrap_or(1e-5),
+        },
+        placement: Placement::Pre,
+        ffn: Ffn {
+            kind: FfnKind::Plain,
+            inner: c.size("inner_hidden_size")?,
+            activation: Activation::GeluTanh,
+            bias: true,
+        },
+        head: Head {
+            weight: HeadWeight::Own,
+            bias: false,
+            scale: None,
+        },
+    })
+}
+
+fn rope(rotary_dim: usize) -> Rope {
+    Rope {
+        theta: 10_000.0,
+        rotary_dim,
+        pairing: Pairing::Half,
+        scaling: RopeScaling::None,
+        decay: None,
+        // The reference calls `.half()` on its frequencies.
+        precision: FrequencyPrecision::F16,
+    }
+}
+
+fn declare(c: &Config) -> Result<Spec> {
+    let base = block(c, "chatglm")?;
+    // Before the revision that dropped the image tokens no key named these.
+    let old = base.vocab_size == 150_528;
+    let ids = |new, old_id| Some(if old { old_id } else { new });
+    let mask = |id| Mask {
+        id,
+        then: AfterMask::Stay,
+    };
+    let structure = Structure::Prefix(PrefixLm {
+        start_id: id(c, "bos_token_id", ids(130_004, 150_004))?,
+        masks: vec![
+            mask(id(c, "gmask_token_id", ids(130_001, 150_001))?),
+            mask(id(c, "mask_token_id", ids(130_000, 150_000))?),
+        ],
+    });
+    c.only("position_encoding_2d", &[json!(true)])?;
+    c.only("tie_word_embeddings", &[json!(false)])?;
+    c.only("prefix_projection", &[json!(false)])?;
+    c.only("pre_seq_len", &[])?;
+    c.finish(&["quantization_bit", "quantization_embeddings"])?;
+    Ok(Spec {
+        structure,
+        position: Position::Rope2d(rope(base.attention.head_dim / 2)),
+        placement: Placement::Deep {
+            alpha: (2.0 * LAYERS_IN_ALPHA).sqrt(),
+        },
+        ..base
+    })
+}
+
+fn declare_130b(c: &Config) -> Result<Spec> {
+    let base = block(c, "glm130b")?;
+    let structure = Structure::Prefix(PrefixLm {
+        start_id: id(c, "sop_token_id", Some(150_004))?,
+        masks: vec![
+            Mask {
+                id: id(c, "gmask_token_id", Some(150_001))?,
+                then: AfterMask::RunOn,
+            },
+            Mask {
+                id: id(c, "mask_token_id", Some(150_000))?,
+                then: AfterMask::Stay,
+            },
+        ],
+    });
+    c.only("layernorm_order", &[json!("post")])?;
+    c.only("position_encoding_2d", &[json!(false)])?;
+    c.finish(&["tokenizer_type"])?;
+    Ok(Spec {
+        structure,
+        placement: Placement::Deep {
+            alpha: (2.0 * base.n_layers as f64).sqrt(),
+        },
+        ffn: Ffn {
+            kind: FfnKind::Gated,
+            activation: Activation::Gelu,
+            ..base.ffn
+        },
+        head: Head {
+            weight: HeadWeight::Tied,
+            ..base.head
+        },
+        ..base
+    })
+}

@@ -1,0 +1,125 @@
+//! GLM-10B and its smaller sisters (GLM-2B, GLM-large …): GPT with learned position and block
+//! positions, filling in blanks. Reference: `modeling_glm.py` of THUDM/glm-10b.
+
+use serde_json::json;
+
+use super::*;
+
+pub const FAMILY: Family = Family {
+    name: "glm10b",
+    // Today's GLM-4 says `glm` too; only this generation has block positions.
+    detect: |c| {
+        model_type_is(c, &["glm"]) && c.get("block_position_encoding") == Some(&json!(true))
+    },
+    declare,
+    tensors: |spec| TensorTable {
+        rules: vec![
+            Rule::same("word_embeddings", "token_embd"),
+            Rule::same("transformer.position_embeddings", "position_embd"),
+            Rule::same(
+                "transformer.block_position_embeddings",
+                "block_position_embd",
+            ),
+            Rule::same("transformer.layers.{}.input_layernorm", "blk.{}.attn_norm"),
+            Rule::stacked(
+                "transformer.layers.{}.attention.query_key_value",
+                spec.attention.qkv_rows(),
+            ),
+            Rule::same(
+                "transformer.layers.{}.attention.dense",
+                "blk.{}.attn_output",
+            ),
+            Rule::same(
+                "transformer.layers.{}.post_attention_layernorm",
+                "blk.{}.ffn_norm",
+            ),
+            Rule::same("transformer.layers.{}.mlp.dense_h_to_4h", "blk.{}.ffn_up"),
+            Rule::same("transformer.layers.{}.mlp.dense_4h_to_h", "blk.{}.ffn_down"),
+            Rule::same("transformer.final_layernorm", "output_norm"),
+        ],
+        optional_prefix: Some("glm."),
+        ignored: vec![],
+    },
+    gguf: None,
+};
+
+/// Keys of the training code and of the heads that generation does not use.
+const HARMLESS: &[&str] = &[
+    "attention_dropout_prob",
+    "attention_scale",
+    "checkpoint_activations",
+    "checkpoint_num_layers",
+    "embedding_dropout_prob",
+    "output_dropout_prob",
+    "output_predict",
+    "parallel_output",
+    "pool_token",
+    "spell_func",
+];
+
+fn declare(c: &Config) -> Result<Spec> {
+    let hidden_size = c.size("hidden_size")?;
+    let n_heads = c.size("num_attention_heads")?;
+    if !hidden_size.is_multiple_of(n_heads) {
+        return Err(c.error(
+            "hidden_size",
+            format!("{hidden_size} is not a multiple of {n_heads} heads"),
+        ));
+    }
+    let head_dim = hidden_size / n_heads;
+    let max_len = c.size("max_sequence_length")?;
+    // The English vocabulary is GPT-2's with 47 more; its marks stand at these ids.
+    let id = |key, default| super::chatglm::id(c, key, Some(default));
+    let mask = |id| Mask {
+        id,
+        then: AfterMask::Stay,
+    };
+    let structure = Structure::Prefix(PrefixLm {
+        start_id: id("sop_token_id", 50_257)?,
+        masks: vec![
+            mask(id("mask_token_id", 50_260)?),
+            mask(id("gmask_token_id", 50_263)?),
+            mask(id("smask_token_id", 50_264)?),
+        ],
+    });
+    let spec = Spec {
+        family: "glm10b",
+        structure,
+        vocab_size: c.size("vocab_size")?,
+        hidden_size,
+        n_layers: c.size("num_layers")?,
+        max_len,
+        embedding: Embedding::default(),
+        position: Position::LearnedBlocks { rows: max_len + 1 },
+        attention: Attention {
+            n_heads,
+            kv_heads: n_heads,
+            head_dim,
+            scale: (head_dim as f32).powf(-0.5),
+            query_scale: QueryScale::None,
+            bias: AttentionBias::All,
+            qk_norm: QkNorm::None,
+            window: Window::Unlimited,
+        },
+        norm: Norm {
+            kind: NormKind::Layer,
+            eps: 1e-5,
+        },
+        placement: Placement::Pre,
+        ffn: Ffn {
+            kind: FfnKind::Plain,
+            inner: 4 * hidden_size,
+            activation: Activation::Gelu,
+            bias: true,
+        },
+        head: Head {
+            weight: HeadWeight::Tied,
+            bias: false,
+            scale: None,
+        },
+    };
+    c.only("relative_encoding", &[json!(false)])?;
+    c.only("spell_length", &[])?;
+    c.finish(HARMLESS)?;
+    Ok(spec)
+}

@@ -1,0 +1,197 @@
+//! T5, T5 v1.1, FLAN-T5 and mT5: encoder and decoder with relative position biases, RMSNorm
+//! before each branch, unscaled scores. Reference: `modeling_t5.py` of `transformers`.
+
+use serde_json::json;
+
+use super::*;
+
+pub const FAMILY: Family = Family {
+    name: "t5",
+    detect: |c| model_type_is(c, &["t5", "mt5", "umt5"]),
+    declare,
+    tensors: |_| TensorTable {
+        rules: [rules("encoder", "enc"), rules("decoder", "dec")]
+            .concat()
+            .into_iter()
+            .chain([
+                Rule::same("shared", "token_embd"),
+                Rule::same("lm_head", "output"),
+            ])
+            .collect(),
+        optional_prefix: None,
+        // Copies of `shared`, and the biases of a later layer that old files hold by mistake.
+        ignored: vec![
+            "encoder.embed_tokens.weight",
+            "decoder.embed_tokens.weight",
+            "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",
+        ],
+    },
+    gguf: None,
+};
+
+/// The rules of one side, with `&'static` names for each.
+fn rules(side: &str, short: &str) -> Vec<Rule> {
+    // Layer 1 is the feed-forward layer in the encoder, the look at the encoder in the decoder.
+    macro_rules! side {
+        ($long:literal, $short:literal, $ffn:literal) => {
+            vec![
+                Rule::same(
+                    concat!($long, ".block.{}.layer.0.SelfAttention.q"),
+                    concat!($short, ".blk.{}.attn_q"),
+                ),
+                Rule::same(
+                    concat!($long, ".block.{}.layer.0.SelfAttention.k"),
+                    concat!($short, ".blk.{}.attn_k"),
+                ),
+                Rule::same(
+                    concat!($long, ".block.{}.layer.0.SelfAttention.v"),
+                    concat!($short, ".blk.{}.attn_v"),
+                ),
+                Rule::same(
+                    concat!($long, ".block.{}.layer.0.SelfAttention.o"),
+                    concat!($short, ".blk.{}.attn_output"),
+                ),
+                Rule::same(
+                    concat!(
+                        $long,
+                        ".block.{}.layer.0.SelfAttention.relative_attention_bias"
+                    ),
+                    concat!($short, ".blk.{}.attn_rel_b"),
+                ),
+                Rule::same(
+                    concat!($long, ".block.{}.layer.0.layer_norm"),
+                    concat!($short, ".blk.{}.attn_norm"),
+                ),
+                Rule::same(
+                    concat!($long, ".block.{}.layer.", $ffn, ".DenseReluDense.wi"),
+                    concat!($short, ".blk.{}.ffn_up"),
+                ),
+                Rule::same(
+                    concat!($long, ".block.{}.layer.", $ffn, ".DenseReluDense.wi_0"),
+                    concat!($short, ".blk.{}.ffn_gate"),
+                ),
+                Rule::same(
+                    concat!($long, ".block.{}.layer.", $ffn, ".DenseReluDense.wi_1"),
+                    concat!($short, ".blk.{}.ffn_up"),
+                ),
+                Rule::same(
+                    concat!($long, ".block.{}.layer.", $ffn, ".DenseReluDense.wo"),
+                    concat!($short, ".blk.{}.ffn_down"),
+                ),
+                Rule::same(
+                    concat!($long, ".block.{}.layer.", $ffn, ".layer_norm"),
+                    concat!($short, ".blk.{}.ffn_norm"),
+                ),
+                Rule::same(
+                    concat!($long, ".final_layer_norm"),
+                    concat!($short, ".output_norm"),
+                ),
+            ]
+        };
+    }
+    match (side, short) {
+        ("encoder", _) => side!("encoder", "enc", "1"),
+        _ => {
+            let mut rules = side!("decoder", "dec", "2");
+            rules.extend([
+                Rule::same(
+                    "decoder.block.{}.layer.1.EncDecAttention.q",
+                    "dec.blk.{}.cross_attn_q",
+                ),
+                Rule::same(
+                    "decoder.block.{}.layer.1.EncDecAttention.k",
+                    "dec.blk.{}.cross_attn_k",
+                ),
+                Rule::same(
+                    "decoder.block.{}.layer.1.EncDecAttention.v",
+                    "dec.blk.{}.cross_attn_v",
+                ),
+                Rule::same(
+                    "decoder.block.{}.layer.1.EncDecAttention.o",
+                    "dec.blk.{}.cross_attn_output",
+                ),
+                Rule::same(
+                    "decoder.block.{}.layer.1.layer_norm",
+                    "dec.blk.{}.cross_attn_norm",
+                ),
+            ]);
+            rules
+        }
+    }
+}
+
+fn declare(c: &Config) -> Result<Spec> {
+    let n_heads = c.size("num_heads")?;
+    let hidden_size = c.size("d_model")?;
+    let encoder_layers = c.size("num_layers")?;
+    // v1.1 and FLAN say `gated-gelu`, by which they mean the tanh form.
+    let (kind, activation) = match c.opt_str("feed_forward_proj")?.unwrap_or("relu") {
+        "relu" => (FfnKind::Plain, Activation::Relu),
+        "gelu" => (FfnKind::Plain, Activation::Gelu),
+        "gated-gelu" => (FfnKind::Gated, Activation::GeluTanh),
+        "gated-silu" => (FfnKind::Gated, Activation::Silu),
+        other => {
+            return Err(c.error("feed_forward_proj", format!("{other} is not supported")));
+        }
+    };
+    for derived in ["dense_act_fn", "is_gated_act", "is_encoder_decoder"] {
+        // The library writes them from `feed_forward_proj`.
+        c.get(derived);
+    }
+    // v1.0 ties the head and scales before it; newer files say the latter on its own.
+    let tied = c.opt_bool("tie_word_embeddings")?.unwrap_or(true);
+    let scaled = c.opt_bool("scale_decoder_outputs")?.unwrap_or(tied);
+    let start_id = c.opt_usize("decoder_start_token_id")?.unwrap_or(0);
+    let spec = Spec {
+        family: "t5",
+        structure: Structure::EncoderDecoder(EncoderDecoder {
+            encoder_layers,
+            start_id: start_id as u32,
+        }),
+        vocab_size: c.size("vocab_size")?,
+        hidden_size,
+        n_layers: c.opt_size("num_decoder_layers")?.unwrap_or(encoder_layers),
+        max_len: c.opt_size("n_positions")?.unwrap_or(512),
+        embedding: Embedding::default(),
+        position: Position::Relative(RelativeBias {
+            n_buckets: c.opt_size("relative_attention_num_buckets")?.unwrap_or(32),
+            max_distance: c
+                .opt_size("relative_attention_max_distance")?
+                .unwrap_or(128),
+            tables: BiasTables::First,
+            scale: 1.0,
+        }),
+        attention: Attention {
+            n_heads,
+            kv_heads: n_heads,
+            head_dim: c.size("d_kv")?,
+            scale: 1.0,
+            query_scale: QueryScale::None,
+            bias: AttentionBias::None,
+            qk_norm: QkNorm::None,
+            window: Window::Unlimited,
+        },
+        norm: Norm {
+            kind: NormKind::Rms,
+            eps: c.opt_f64("layer_norm_epsilon")?.unwrap_or(1e-6),
+        },
+        placement: Placement::Pre,
+        ffn: Ffn {
+            kind,
+            inner: c.size("d_ff")?,
+            activation,
+            bias: false,
+        },
+        head: Head {
+            weight: match tied {
+                true => HeadWeight::Tied,
+                false => HeadWeight::Own,
+            },
+            bias: false,
+            scale: scaled.then(|| (hidden_size as f32).powf(-0.5)),
+        },
+    };
+    c.only("is_decoder", &[json!(false)])?;
+    c.finish(&["dropout_rate", "output_past", "tokenizer_class"])?;
+    Ok(spec)
+}

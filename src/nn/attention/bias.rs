@@ -1,0 +1,94 @@
+//! Biases on attention scores that depend on where query and key stand.
+
+use crate::Result;
+use crate::arch::RelativeBias;
+use crate::nn::Builder;
+
+/// A bias for each head.
+pub struct ScoreBias {
+    /// `[n_heads, 2·reach + 1]`: by key position minus query position, from −reach to reach.
+    by_distance: Vec<f32>,
+    reach: usize,
+}
+
+/// Whether keys after the query have buckets of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Backward,
+    Both,
+}
+
+impl ScoreBias {
+    /// Loads the table `name`, `[n_buckets, n_heads]`.
+    pub fn load(
+        builder: &Builder<'_>,
+        name: &str,
+        bias: RelativeBias,
+        n_heads: usize,
+        direction: Direction,
+    ) -> Result<Self> {
+        let table = builder.numbers(&format!("{name}.weight"), &[bias.n_buckets, n_heads])?;
+        let reach = bias.max_distance;
+        let mut by_distance = Vec::with_capacity(n_heads * (2 * reach + 1));
+        for head in 0..n_heads {
+            for i in 0..=2 * reach {
+                let bucket = bucket(i as isize - reach as isize, bias, direction);
+                by_distance.push(table[bucket * n_heads + head] * bias.scale);
+            }
+        }
+        Ok(Self { by_distance, reach })
+    }
+
+    /// The bias of one head's query at a position for a key at another.
+    pub fn at(&self, head: usize, query: usize, key: usize) -> f32 {
+        let reach = self.reach as isize;
+        let distance = (key as isize - query as isize).clamp(-reach, reach);
+        self.by_distance[head * (2 * self.reach + 1) + (distance + reach) as usize]
+    }
+}
+
+/// The bucket of a distance (key minus query): exact for the near half, logarithmic beyond
+/// (`T5Attention._relative_position_bucket` in `modeling_t5.py`).
+fn bucket(distance: isize, bias: RelativeBias, direction: Direction) -> usize {
+    let (base, buckets, distance) = match direction {
+        Direction::Both => {
+            let half = bias.n_buckets / 2;
+            let base = if distance > 0 { half } else { 0 };
+            (base, half, distance.unsigned_abs())
+        }
+        Direction::Backward => (0, bias.n_buckets, (-distance).max(0) as usize),
+    };
+    let exact = buckets / 2;
+    if distance < exact {
+        return base + distance;
+    }
+    // In f32, as the reference: the rounding decides which bucket a boundary falls into.
+    let far = (distance as f32 / exact as f32).ln()
+        / (bias.max_distance as f32 / exact as f32).ln()
+        * (buckets - exact) as f32;
+    base + (exact + far as usize).min(buckets - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::BiasTables;
+
+    const T5: RelativeBias = RelativeBias {
+        n_buckets: 32,
+        max_distance: 128,
+        tables: BiasTables::First,
+        scale: 1.0,
+    };
+
+    #[test]
+    fn near_distances_have_their_own_bucket_and_far_ones_share() {
+        // The values that the reference's function gives.
+        let backward = [0, -1, -15, -16, -20, -64, -127, -128, -5000, 3];
+        let found = backward.map(|d| bucket(d, T5, Direction::Backward));
+        assert_eq!(found, [0, 1, 15, 16, 17, 26, 31, 31, 31, 0]);
+        let both = [0, -7, -8, -128, 1, 7, 8, 127, 9999];
+        let found = both.map(|d| bucket(d, T5, Direction::Both));
+        assert_eq!(found, [0, 7, 8, 15, 17, 23, 24, 31, 31]);
+    }
+}

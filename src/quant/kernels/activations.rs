@@ -1,0 +1,146 @@
+//! Activations as the kernels read them: INT8 blocks, or f32 columns side by side.
+
+use std::borrow::Cow;
+
+use super::forms::BLOCK;
+
+/// Rows of activations in blocks of 32 signed bytes. Codes lie in -127..=127.
+#[derive(Default)]
+pub struct Quantized {
+    /// Rows.
+    pub t: usize,
+    /// Blocks of each row.
+    pub blocks: usize,
+    /// Bytes from one row of codes to the next.
+    pub stride: usize,
+    pub codes: Vec<i8>,
+    /// `[t][blocks]` of: scale, scale × sum, −8 × scale × sum, −128 × scale × sum.
+    pub meta: Vec<[f32; 4]>,
+    /// `[t][blocks]` of: scale × sum of each half.
+    pub halves: Vec<[f32; 2]>,
+}
+
+/// Adding this to a float of small magnitude rounds it to an integer, ties to even, and leaves
+/// that integer in the low bits.
+const ROUND: f32 = 12_582_912.0;
+
+impl Quantized {
+    /// Makes room for `t` rows of `cols` (a multiple of 32).
+    pub fn resize(&mut self, t: usize, cols: usize) {
+        self.t = t;
+        self.blocks = cols / BLOCK;
+        // Rows a power of two apart would fall into the same cache sets.
+        self.stride = cols + 2 * BLOCK;
+        self.codes.resize(t * self.stride, 0);
+        self.meta.resize(t * self.blocks, [0.0; 4]);
+        self.halves.resize(t * self.blocks, [0.0; 2]);
+    }
+
+    /// Panics unless rows `t0..t0 + n` are there: what every kernel's reads rest on.
+    pub fn check(&self, t0: usize, n: usize, blocks: usize) {
+        assert!(t0 + n <= self.t && blocks == self.blocks);
+        assert!(self.stride >= blocks * BLOCK && self.codes.len() >= self.t * self.stride);
+        assert!(self.meta.len() >= self.t * blocks && self.halves.len() >= self.t * blocks);
+    }
+}
+
+/// Room for some rows of [`Quantized`].
+pub struct QuantizedRows<'a> {
+    pub codes: &'a mut [i8],
+    pub stride: usize,
+    pub meta: &'a mut [[f32; 4]],
+    pub halves: &'a mut [[f32; 2]],
+    pub blocks: usize,
+}
+
+/// Rows of activations to INT8 blocks, each scaled by its largest magnitude / 127.
+#[inline(always)]
+pub fn quantize(x: &[f32], out: QuantizedRows<'_>) {
+    let rows = x.chunks_exact(out.blocks * BLOCK);
+    let codes = out.codes.chunks_exact_mut(out.stride);
+    let metas = out.meta.chunks_exact_mut(out.blocks);
+    let halves = out.halves.chunks_exact_mut(out.blocks);
+    for (((x, codes), meta), halves) in rows.zip(codes).zip(metas).zip(halves) {
+        quantize_row(x, codes, meta, halves);
+    }
+}
+
+#[inline(always)]
+fn quantize_row(x: &[f32], codes: &mut [i8], meta: &mut [[f32; 4]], halves: &mut [[f32; 2]]) {
+    let (x, _) = x.as_chunks::<BLOCK>();
+    let (codes, _) = codes.as_chunks_mut::<BLOCK>();
+    for (((x, codes), meta), halves) in x.iter().zip(codes).zip(meta).zip(halves) {
+        let mut lanes = [0f32; 8];
+        for eight in x.as_chunks::<8>().0 {
+            for (lane, v) in lanes.iter_mut().zip(eight) {
+                let v = v.abs();
+                *lane = if v > *lane { v } else { *lane };
+            }
+        }
+        let largest = lanes.iter().fold(0f32, |a, &b| if b > a { b } else { a });
+        let scale = largest / 127.0;
+        let inverse = if scale > 0.0 { 127.0 / largest } else { 0.0 };
+        let mut whole = [0i32; BLOCK];
+        for (w, v) in whole.iter_mut().zip(x) {
+            *w = ((v * inverse + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+        }
+        for (c, w) in codes.iter_mut().zip(&whole) {
+            *c = *w as i8;
+        }
+        let sums = [0, 1].map(|h| {
+            let half = &whole[h * BLOCK / 2..(h + 1) * BLOCK / 2];
+            half.iter().fold(0i32, |a, &b| a.wrapping_add(b))
+        });
+        let sum = scale * sums[0].wrapping_add(sums[1]) as f32;
+        *meta = [scale, sum, -8.0 * sum, -128.0 * sum];
+        *halves = sums.map(|s| scale * s as f32);
+    }
+}
+
+/// f32 activations for tiles of several tokens: each tile is `[cols][tokens of the tile]`.
+pub struct Columns<'a> {
+    pub cols: usize,
+    pub data: Cow<'a, [f32]>,
+}
+
+/// The tokens of the next tile when `left` are left and a kernel takes at most `max`.
+pub fn next_tile(left: usize, max: usize) -> usize {
+    [12, 8, 6, 4, 3, 2, 1]
+        .into_iter()
+        .find(|&n| n <= left && n <= max)
+        .unwrap_or(left)
+}
+
+impl<'a> Columns<'a> {
+    /// Lays out `x` `[t][cols]` in tiles of at most `max` tokens.
+    pub fn new(x: &'a [f32], t: usize, cols: usize, max: usize) -> Self {
+        if t == 1 {
+            return Self {
+                cols,
+                data: Cow::Borrowed(x),
+            };
+        }
+        let mut data = vec![0f32; x.len()];
+        let mut t0 = 0;
+        while t0 < t {
+            let n = next_tile(t - t0, max);
+            let span = t0 * cols..(t0 + n) * cols;
+            let (tile, rows) = (&mut data[span.clone()], &x[span]);
+            for (j, row) in rows.chunks_exact(cols.max(1)).enumerate() {
+                for (column, v) in tile.chunks_exact_mut(n).zip(row) {
+                    column[j] = *v;
+                }
+            }
+            t0 += n;
+        }
+        Self {
+            cols,
+            data: Cow::Owned(data),
+        }
+    }
+
+    /// The tile of tokens `t0..t0 + n`.
+    pub fn tile(&self, t0: usize, n: usize) -> &[f32] {
+        &self.data[t0 * self.cols..(t0 + n) * self.cols]
+    }
+}

@@ -1,0 +1,31 @@
+//! AVX2 with FMA and F16C: eight rows to a vector, two vectors to a panel.
+
+use crate::quant::kernels::activations;
+
+mod float;
+mod int;
+mod prefetch;
+
+pub use float::float_tile;
+pub use int::int_tile;
+
+/// Tokens of a tile.
+pub const INT_TILE: usize = 4;
+/// Tokens of a tile of float weights: with two vectors of rows, twelve sums stay in registers.
+pub const FLOAT_TILE: usize = 6;
+
+/// Whether this machine runs these kernels.
+pub fn is_available() -> bool {
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+}
+
+/// [`activations::quantize`] compiled for these instructions; the result is the same.
+///
+/// # Safety
+/// The machine must have AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub unsafe fn quantize(x: &[f32], out: activations::QuantizedRows<'_>) {
+    activations::quantize(x, out);
+}

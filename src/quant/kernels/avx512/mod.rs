@@ -1,0 +1,20 @@
+//! AVX-512 with VNNI: sixteen rows, a whole panel, to a vector.
+
+mod float;
+mod int;
+
+pub use float::float_tile;
+pub use int::int_tile;
+
+/// Tokens of a tile.
+pub const INT_TILE: usize = 8;
+/// Tokens of a tile of float weights.
+pub const FLOAT_TILE: usize = 12;
+
+/// Whether this machine runs these kernels.
+pub fn is_available() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vnni")
+}

@@ -1,0 +1,182 @@
+//! The orders in which kernels read weights.
+//!
+//! A panel is [`PANEL`] rows side by side. Integer panels are cut along the columns into blocks
+//! of [`BLOCK`]; within a block the codes stand in eight groups of four columns, each group
+//! `[PANEL][4]`, so that one vector load brings the same four columns of many rows and sums need
+//! no shuffles. Scales stand in a second array, one number per row side by side. A weight is
+//! `scale * code + min`, with the zero offset of the symmetric types folded into `min`.
+
+/// Rows of a panel.
+pub const PANEL: usize = 16;
+/// Columns of a block: codes of one block share a scale (or two, one for each half).
+pub const BLOCK: usize = 32;
+/// Columns of a super-block of the K types.
+pub const SUPER: usize = 256;
+/// Bytes of one group of four columns once every code has a byte.
+pub const GROUP: usize = PANEL * 4;
+
+/// The values that IQ4_NL's codes stand for (ggml's `kvalues_iq4nl`).
+pub const IQ4_NL_VALUES: [i8; 16] = [
+    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
+];
+
+/// How the codes of a block are stored, group `g` of eight at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codes {
+    /// Four bits: group `g` in the low half of chunk `g`, group `g + 4` in the high half.
+    Four,
+    /// [`Codes::Four`], and the fifth bit of group `g` as bit `g` of one more chunk.
+    Five,
+    /// [`Codes::Four`], and two more bits of group `4c + j` at bit `2j` of one of two more chunks `c`.
+    Six,
+    /// Two bits: group `4c + j` at bit `2j` of chunk `c`.
+    Two,
+    /// [`Codes::Two`], and the third bit of group `g` as bit `g` of one more chunk.
+    Three,
+    /// Signed bytes.
+    Byte,
+    /// [`Codes::Four`], each an index into [`IQ4_NL_VALUES`].
+    Table,
+}
+
+impl Codes {
+    /// Bytes that a block of a panel takes.
+    pub const fn bytes(self) -> usize {
+        GROUP
+            * match self {
+                Self::Four | Self::Table => 4,
+                Self::Five => 5,
+                Self::Six => 6,
+                Self::Two => 2,
+                Self::Three => 3,
+                Self::Byte => 8,
+            }
+    }
+
+    /// Whether the codes are signed once unpacked.
+    pub const fn is_signed(self) -> bool {
+        matches!(self, Self::Byte | Self::Table)
+    }
+}
+
+/// How the scales of a panel are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scales {
+    /// A half float for each block; codes are offset.
+    Block { offset: i32 },
+    /// Half floats for each block: scales, then minimums.
+    BlockMin,
+    /// For each super-block: half-float scales, half-float scales of the minimums (positive, to be
+    /// subtracted), eight bytes of scales, eight bytes of minimums.
+    Super,
+    /// For each super-block: half-float scales, a signed byte for each half block; codes are
+    /// offset.
+    Halves { offset: i32 },
+    /// For each super-block: half-float scales and scales of the minimums, a byte for each half
+    /// block with its scale in the low and its minimum in the high four bits.
+    HalvesMin,
+}
+
+impl Scales {
+    /// Blocks that share a record of scales.
+    pub const fn blocks(self) -> usize {
+        match self {
+            Self::Block { .. } | Self::BlockMin => 1,
+            Self::Super | Self::Halves { .. } | Self::HalvesMin => SUPER / BLOCK,
+        }
+    }
+
+    /// Bytes of a record.
+    pub const fn bytes(self) -> usize {
+        PANEL
+            * match self {
+                Self::Block { .. } => 2,
+                Self::BlockMin => 4,
+                Self::Super | Self::HalvesMin => 4 + 16,
+                Self::Halves { .. } => 2 + 16,
+            }
+    }
+
+    /// Whether each half of a block has its own scale.
+    pub const fn by_halves(self) -> bool {
+        matches!(self, Self::Halves { .. } | Self::HalvesMin)
+    }
+}
+
+/// An integer form of panels.
+pub trait Form {
+    const CODES: Codes;
+    const SCALES: Scales;
+}
+
+macro_rules! forms {
+    ($($name:ident: $codes:expr, $scales:expr;)*) => {$(
+        #[doc = concat!("Panels of ", stringify!($name), ".")]
+        #[allow(non_camel_case_types)] // as in `Encoding`
+        pub struct $name;
+        impl Form for $name {
+            const CODES: Codes = $codes;
+            const SCALES: Scales = $scales;
+        }
+    )*};
+}
+
+forms! {
+    Q4_0: Codes::Four, Scales::Block { offset: 8 };
+    Q4_1: Codes::Four, Scales::BlockMin;
+    Q5_0: Codes::Five, Scales::Block { offset: 16 };
+    Q5_1: Codes::Five, Scales::BlockMin;
+    Q8_0: Codes::Byte, Scales::Block { offset: 0 };
+    IQ4_NL: Codes::Table, Scales::Block { offset: 0 };
+    Q2_K: Codes::Two, Scales::HalvesMin;
+    Q3_K: Codes::Three, Scales::Halves { offset: 4 };
+    Q4_K: Codes::Four, Scales::Super;
+    Q5_K: Codes::Five, Scales::Super;
+    Q6_K: Codes::Six, Scales::Halves { offset: 32 };
+}
+
+/// One panel of integer weights.
+#[derive(Clone, Copy)]
+pub struct IntPanel<'a> {
+    pub codes: &'a [u8],
+    pub scales: &'a [u8],
+    /// Blocks of each row.
+    pub blocks: usize,
+}
+
+impl IntPanel<'_> {
+    /// Panics unless the slices hold all the blocks: what every kernel's reads rest on.
+    pub fn check<F: Form>(&self) {
+        assert!(self.codes.len() >= self.blocks * F::CODES.bytes());
+        assert!(self.blocks.is_multiple_of(F::SCALES.blocks()));
+        assert!(self.scales.len() >= self.blocks / F::SCALES.blocks() * F::SCALES.bytes());
+    }
+}
+
+/// One panel of float weights: `[cols][PANEL]`.
+#[derive(Clone, Copy)]
+pub struct FloatPanel<'a> {
+    pub data: &'a [u8],
+    pub cols: usize,
+}
+
+/// A float type of weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Float {
+    F16,
+    BF16,
+    F32,
+}
+
+impl Float {
+    /// Bytes of one number.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::F16 | Self::BF16 => 2,
+            Self::F32 => 4,
+        }
+    }
+}
+
+/// What a tile kernel leaves: `[tokens][rows of the panel]`.
+pub type Tile = [[f32; PANEL]];

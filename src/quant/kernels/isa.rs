@@ -1,0 +1,122 @@
+//! The choice of an instruction set, and the kernels of each.
+
+use std::sync::OnceLock;
+
+use super::activations::{self, Quantized};
+use super::forms::{Float, FloatPanel, Form, IntPanel, Tile};
+use super::portable;
+#[cfg(target_arch = "x86_64")]
+use super::{avx2, avx512};
+
+/// An instruction set that this machine has. A value other than [`Isa::PORTABLE`] comes only from
+/// a check of the machine, which is what makes the kernels safe to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Isa(Set);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Set {
+    Portable,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Isa {
+    /// Plain Rust.
+    pub const PORTABLE: Self = Self(Set::Portable);
+
+    /// Every set that this machine has, the slowest first.
+    pub fn available() -> Vec<Self> {
+        let mut all = vec![Self::PORTABLE];
+        #[cfg(target_arch = "x86_64")]
+        if avx2::is_available() {
+            all.push(Self(Set::Avx2));
+            if avx512::is_available() {
+                all.push(Self(Set::Avx512));
+            }
+        }
+        all
+    }
+
+    /// The name, as `WICK_ISA` takes it.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Set::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "avx512",
+        }
+    }
+
+    /// The best set of this machine, or the one that the environment variable `WICK_ISA` names
+    /// (`portable`, `avx2`, `avx512`) if the machine has it.
+    pub fn best() -> Self {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            let all = Self::available();
+            let wanted = std::env::var("WICK_ISA").unwrap_or_default();
+            let named = all.iter().find(|isa| isa.name() == wanted);
+            named.or(all.last()).copied().unwrap_or(Self::PORTABLE)
+        })
+    }
+
+    /// The most tokens of a tile of integer weights.
+    pub fn int_tile_tokens(self) -> usize {
+        match self.0 {
+            Set::Portable => portable::INT_TILE,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => avx2::INT_TILE,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => avx512::INT_TILE,
+        }
+    }
+
+    /// The most tokens of a tile of float weights.
+    pub fn float_tile_tokens(self) -> usize {
+        match self.0 {
+            Set::Portable => portable::FLOAT_TILE,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => avx2::FLOAT_TILE,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => avx512::FLOAT_TILE,
+        }
+    }
+
+    /// Rows of activations `t0..` times a panel; as many as `out` has.
+    pub fn int_tile<F: Form>(self, panel: &IntPanel<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
+        match self.0 {
+            Set::Portable => portable::int_tile::<F>(panel, x, t0, out),
+            // SAFETY: such a value exists only on machines with these features.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => unsafe { avx2::int_tile::<F>(panel, x, t0, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe { avx512::int_tile::<F>(panel, x, t0, out) },
+        }
+    }
+
+    /// `x` `[cols][tokens]` times a panel of floats; as many tokens as `out` has.
+    pub fn float_tile(self, float: Float, panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile) {
+        match self.0 {
+            Set::Portable => portable::float_tile(float, panel, x, out),
+            // SAFETY: such a value exists only on machines with these features.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => unsafe { avx2::float_tile(float, panel, x, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe { avx512::float_tile(float, panel, x, out) },
+        }
+    }
+
+    /// Quantizes rows of activations; see [`activations::quantize`].
+    pub fn quantize(self, x: &[f32], out: activations::QuantizedRows<'_>) {
+        match self.0 {
+            Set::Portable => activations::quantize(x, out),
+            // SAFETY: such a value exists only on machines with these features.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 | Set::Avx512 => unsafe { avx2::quantize(x, out) },
+        }
+    }
+}

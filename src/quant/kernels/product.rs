@@ -1,0 +1,307 @@
+//! Matrix products: activations prepared once, panels spread over the threads, tokens in tiles.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use super::activations::{Columns, Quantized, QuantizedRows, next_tile};
+use super::forms::{BLOCK, Float, FloatPanel, Form, IntPanel, PANEL, Tile};
+use super::{Isa, pool};
+use crate::quant::Encoding;
+
+/// Multiply-adds below which waking other threads costs more than it saves.
+const SMALL: usize = 1 << 17;
+/// Bytes of activations that stay in a core's second-level cache while panels stream by.
+const CHUNK: usize = 512 << 10;
+
+/// The kind of numbers in a matrix's panels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers {
+    /// Codes and scales, in the form that the encoding names.
+    Int(Encoding),
+    Float(Float),
+}
+
+/// A matrix in panels.
+#[derive(Clone, Copy)]
+pub struct Panels<'a> {
+    pub numbers: Numbers,
+    pub rows: usize,
+    pub cols: usize,
+    /// Codes, or floats.
+    pub codes: &'a [u8],
+    pub scales: &'a [u8],
+}
+
+/// Runs `$body` with `$form` naming the integer form of `$encoding`, `$other` for the rest.
+macro_rules! with_form {
+    ($encoding:expr, $form:ident => $body:expr, _ => $other:expr) => {
+        with_form!(@ $encoding, $form, $body, $other,
+            Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL Q2_K Q3_K Q4_K Q5_K Q6_K)
+    };
+    (@ $encoding:expr, $form:ident, $body:expr, $other:expr, $($name:ident)*) => {
+        match $encoding {
+            $($crate::quant::Encoding::$name => {
+                type $form = $crate::quant::kernels::forms::$name;
+                $body
+            })*
+            _ => $other,
+        }
+    };
+}
+pub(crate) use with_form;
+
+impl<'a> Panels<'a> {
+    /// Number of panels; the last may have rows to spare.
+    pub fn count(&self) -> usize {
+        self.rows.div_ceil(PANEL)
+    }
+
+    /// Integer panel `p`.
+    pub fn int<F: Form>(&self, p: usize) -> IntPanel<'a> {
+        let blocks = self.cols / BLOCK;
+        let codes = blocks * F::CODES.bytes();
+        let scales = blocks / F::SCALES.blocks() * F::SCALES.bytes();
+        IntPanel {
+            codes: &self.codes[p * codes..(p + 1) * codes],
+            scales: &self.scales[p * scales..(p + 1) * scales],
+            blocks,
+        }
+    }
+
+    /// Float panel `p`.
+    pub fn float(&self, float: Float, p: usize) -> FloatPanel<'a> {
+        let bytes = self.cols * PANEL * float.bytes();
+        FloatPanel {
+            data: &self.codes[p * bytes..(p + 1) * bytes],
+            cols: self.cols,
+        }
+    }
+}
+
+/// A slice whose disjoint parts several threads write.
+struct Disjoint<T>(*mut T, usize);
+
+// SAFETY: the methods' callers keep the parts of different threads apart.
+unsafe impl<T: Send> Sync for Disjoint<T> {}
+
+impl<T> Disjoint<T> {
+    fn new(slice: &mut [T]) -> Self {
+        Self(slice.as_mut_ptr(), slice.len())
+    }
+
+    /// # Safety
+    /// No other part in use at the same time may overlap `range`, and the slice that this was made
+    /// from must live.
+    #[allow(clippy::mut_from_ref)] // that the parts are disjoint is the caller's promise
+    unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.1);
+        // SAFETY: inside the slice by the check, unshared by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
+    }
+}
+
+/// Part `i` of `n` of `0..len`, all about equal.
+fn share(len: usize, i: usize, n: usize) -> Range<usize> {
+    len * i / n..len * (i + 1) / n
+}
+
+/// Calls `f` with ranges that together are `0..len`, on as many threads as there are.
+pub fn for_ranges(len: usize, f: impl Fn(Range<usize>) + Sync) {
+    let pool = pool::current();
+    let parts = pool.threads().min(len);
+    pool.run(parts, &|i| f(share(len, i, parts)));
+}
+
+/// Fills `items`, each `size` long, several at a time on different threads: `f(first, part)`.
+pub fn fill_parts<T: Send>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    let n = out.len() / size.max(1);
+    let out = Disjoint::new(out);
+    for_ranges(n, |range| {
+        // SAFETY: the ranges are disjoint.
+        f(range.start, unsafe {
+            out.part(range.start * size..range.end * size)
+        });
+    });
+}
+
+thread_local! {
+    /// The caller's quantized activations, kept for their room.
+    static SCRATCH: RefCell<Quantized> = RefCell::default();
+}
+
+/// `x` `[t][cols]` times each matrix, transposed, into the `out` `[t][rows]` beside it.
+///
+/// # Panics
+/// If a slice is not as long as the shapes say, or the matrices differ in columns.
+pub fn multiply(isa: Isa, x: &[f32], t: usize, products: &mut [(Panels<'_>, &mut [f32])]) {
+    let Some(cols) = products.first().map(|(w, _)| w.cols) else {
+        return;
+    };
+    assert_eq!(x.len(), t * cols, "activations");
+    for (w, out) in products.iter() {
+        assert_eq!(w.cols, cols, "matrices that share activations");
+        assert_eq!(out.len(), t * w.rows, "outputs");
+    }
+    if cols == 0 || t == 0 {
+        products.iter_mut().for_each(|(_, out)| out.fill(0.0));
+        return;
+    }
+    let is_int = |(w, _): &(Panels<'_>, _)| matches!(w.numbers, Numbers::Int(_));
+    let ints = products.iter().filter(|p| is_int(p)).count();
+    let floats = products.len() - ints;
+    SCRATCH.with_borrow_mut(|quantized| {
+        if ints > 0 {
+            quantize(isa, x, t, cols, quantized);
+        }
+        let columns = (floats > 0).then(|| Columns::new(x, t, cols, isa.float_tile_tokens()));
+        let job = Job {
+            isa,
+            t,
+            quantized,
+            columns,
+        };
+        let outs: Vec<_> = products
+            .iter_mut()
+            .map(|(w, out)| (*w, Disjoint::new(out)))
+            .collect();
+        let panels: usize = outs.iter().map(|(w, _)| w.count()).sum();
+        let run = |range: Range<usize>| {
+            let mut first = 0;
+            for (w, out) in &outs {
+                let mine = range.start.max(first)..range.end.min(first + w.count());
+                if !mine.is_empty() {
+                    job.panels(w, mine.start - first..mine.end - first, out);
+                }
+                first += w.count();
+            }
+        };
+        if panels * PANEL * cols * t < SMALL {
+            run(0..panels);
+        } else {
+            for_ranges(panels, run);
+        }
+    });
+}
+
+fn quantize(isa: Isa, x: &[f32], t: usize, cols: usize, out: &mut Quantized) {
+    out.resize(t, cols);
+    let (stride, blocks) = (out.stride, out.blocks);
+    let codes = Disjoint::new(&mut out.codes);
+    let meta = Disjoint::new(&mut out.meta);
+    let halves = Disjoint::new(&mut out.halves);
+    let rows = |range: Range<usize>| {
+        let per_row = |n: usize| range.start * n..range.end * n;
+        // SAFETY: the ranges of rows are disjoint.
+        let out = unsafe {
+            QuantizedRows {
+                codes: codes.part(per_row(stride)),
+                stride,
+                meta: meta.part(per_row(blocks)),
+                halves: halves.part(per_row(blocks)),
+                blocks,
+            }
+        };
+        isa.quantize(&x[per_row(cols)], out);
+    };
+    if t * cols < SMALL {
+        rows(0..t);
+    } else {
+        for_ranges(t, rows);
+    }
+}
+
+struct Job<'a> {
+    isa: Isa,
+    t: usize,
+    quantized: &'a Quantized,
+    columns: Option<Columns<'a>>,
+}
+
+impl Job<'_> {
+    /// A range of a matrix's panels times all tokens.
+    fn panels(&self, w: &Panels<'_>, panels: Range<usize>, out: &Disjoint<f32>) {
+        let (isa, x) = (self.isa, self.quantized);
+        match (w.numbers, &self.columns) {
+            (Numbers::Int(encoding), _) => with_form!(encoding, F => {
+                let max = isa.int_tile_tokens();
+                // A row of activations: a byte for each code, 24 bytes for each block's scales.
+                self.tiles(w, panels, (w.cols * 7 / 4, max), out, |p, t0, out| {
+                    isa.int_tile::<F>(&w.int::<F>(p), x, t0, out);
+                });
+            }, _ => unreachable!("{encoding} panels")),
+            (Numbers::Float(float), Some(columns)) => {
+                let max = isa.float_tile_tokens();
+                self.tiles(w, panels, (w.cols * 4, max), out, |p, t0, out| {
+                    isa.float_tile(float, &w.float(float, p), columns.tile(t0, out.len()), out);
+                });
+            }
+            (Numbers::Float(_), None) => unreachable!("columns are laid out for float panels"),
+        }
+    }
+
+    /// Calls `tile(panel, first token, out)` for every tile of the panels, in an order that keeps
+    /// a chunk of tokens (`row_bytes` each, at most `max` to a tile) in the cache.
+    fn tiles(
+        &self,
+        w: &Panels<'_>,
+        panels: Range<usize>,
+        (row_bytes, max): (usize, usize),
+        out: &Disjoint<f32>,
+        tile: impl Fn(usize, usize, &mut Tile),
+    ) {
+        // Whole tiles, so that chunks cut the tokens as `Columns` did.
+        let chunk = (CHUNK / row_bytes.max(1)).max(1).next_multiple_of(max);
+        let mut room = [[0f32; PANEL]; 12];
+        for chunk_start in (0..self.t).step_by(chunk) {
+            let chunk_end = (chunk_start + chunk).min(self.t);
+            for p in panels.clone() {
+                let rows = p * PANEL..((p + 1) * PANEL).min(w.rows);
+                let mut t0 = chunk_start;
+                while t0 < chunk_end {
+                    let n = next_tile(chunk_end - t0, max);
+                    let sums = &mut room[..n];
+                    tile(p, t0, sums);
+                    for (t, sums) in (t0..).zip(sums.iter()) {
+                        // SAFETY: these rows of token `t` belong to this panel alone.
+                        let out =
+                            unsafe { out.part(t * w.rows + rows.start..t * w.rows + rows.end) };
+                        out.copy_from_slice(&sums[..out.len()]);
+                    }
+                    t0 += n;
+                }
+            }
+        }
+    }
+}
+
+/// Row `r` of a matrix as f32.
+pub fn row(w: &Panels<'_>, r: usize, out: &mut [f32]) {
+    let (p, r) = (r / PANEL, r % PANEL);
+    match w.numbers {
+        Numbers::Float(float) => {
+            let panel = w.float(float, p);
+            for (k, o) in out.iter_mut().enumerate() {
+                *o = super::portable::float_at(float, panel.data, k * PANEL + r);
+            }
+        }
+        Numbers::Int(encoding) => with_form!(encoding, F => {
+            super::portable::int_row::<F>(&w.int::<F>(p), r, out)
+        }, _ => unreachable!("{encoding} panels")),
+    }
+}
+
+/// Bytes of codes and of scales that a matrix takes in panels; `None` if that overflows or there
+/// are no kernels for the encoding.
+pub fn sizes(numbers: Numbers, rows: usize, cols: usize) -> Option<(usize, usize)> {
+    let panels = rows.div_ceil(PANEL);
+    let all = |per_panel: usize| panels.checked_mul(per_panel);
+    match numbers {
+        Numbers::Float(float) => Some((all(cols.checked_mul(PANEL * float.bytes())?)?, 0)),
+        Numbers::Int(encoding) => with_form!(encoding, F => {
+            let blocks = cols / BLOCK;
+            let records = blocks / <F as Form>::SCALES.blocks();
+            let codes = all(blocks.checked_mul(<F as Form>::CODES.bytes())?)?;
+            Some((codes, all(records.checked_mul(<F as Form>::SCALES.bytes())?)?))
+        }, _ => None),
+    }
+}

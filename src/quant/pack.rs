@@ -1,0 +1,97 @@
+//! From rows of blocks or floats, as files have them, to the panels that the kernels read.
+
+use super::blocks::Block;
+use super::kernels::forms::{Codes, GROUP, PANEL};
+use super::kernels::product::fill_parts;
+
+/// Rounds of the two arrays of an integer matrix: codes, scales.
+pub type IntStore<'a> = (&'a mut [u8], &'a mut [u8]);
+
+const NIBBLES: u32 = 0x0f0f_0f0f;
+const PAIRS: u32 = 0x0303_0303;
+const BITS: u32 = 0x0101_0101;
+
+/// Packs `rows` of blocks. Rows missing from the last panel stay zero, as `store` must be.
+pub fn pack_int<F: Block>(data: &[u8], rows: usize, store: IntStore<'_>) {
+    let row_bytes = data.len() / rows.max(1);
+    let supers = row_bytes / F::BYTES;
+    let per = F::SCALES.blocks();
+    let panel_codes = supers * per * F::CODES.bytes();
+    let panel_scales = supers * F::SCALES.bytes();
+    let rows_of = |p: usize| {
+        let rows = p * PANEL..((p + 1) * PANEL).min(rows);
+        data[rows.start * row_bytes..rows.end * row_bytes].chunks_exact(row_bytes)
+    };
+    fill_parts(store.0, panel_codes, |first, panels| {
+        for (p, panel) in (first..).zip(panels.chunks_exact_mut(panel_codes)) {
+            for (b, out) in panel.chunks_exact_mut(F::CODES.bytes()).enumerate() {
+                for (r, row) in rows_of(p).enumerate() {
+                    let block = &row[b / per * F::BYTES..][..F::BYTES];
+                    put_codes::<F>(F::codes(block, b % per), out, r);
+                }
+            }
+        }
+    });
+    fill_parts(store.1, panel_scales, |first, panels| {
+        for (p, panel) in (first..).zip(panels.chunks_exact_mut(panel_scales)) {
+            for (s, record) in panel.chunks_exact_mut(F::SCALES.bytes()).enumerate() {
+                for (r, row) in rows_of(p).enumerate() {
+                    F::scales(&row[s * F::BYTES..][..F::BYTES], record, r);
+                }
+            }
+        }
+    });
+}
+
+/// Puts 32 codes of row `r` into a block of a panel.
+#[inline(always)]
+fn put_codes<F: Block>(codes: [u32; 8], out: &mut [u8], r: usize) {
+    let mut put = |chunk: usize, word: u32| {
+        out[chunk * GROUP + 4 * r..][..4].copy_from_slice(&word.to_le_bytes());
+    };
+    let bits = |at: usize| (0..8).fold(0, |w, g| w | ((codes[g] >> at) & BITS) << g);
+    let pairs = |c: usize, at: usize| {
+        (0..4).fold(0, |w, j| w | ((codes[4 * c + j] >> at) & PAIRS) << (2 * j))
+    };
+    if matches!(
+        F::CODES,
+        Codes::Four | Codes::Five | Codes::Six | Codes::Table
+    ) {
+        for g in 0..4 {
+            put(g, (codes[g] & NIBBLES) | (codes[g + 4] & NIBBLES) << 4);
+        }
+    }
+    match F::CODES {
+        Codes::Four | Codes::Table => {}
+        Codes::Five => put(4, bits(4)),
+        Codes::Six => (0..2).for_each(|c| put(4 + c, pairs(c, 4))),
+        Codes::Two => (0..2).for_each(|c| put(c, pairs(c, 0))),
+        Codes::Three => {
+            (0..2).for_each(|c| put(c, pairs(c, 0)));
+            put(2, bits(2));
+        }
+        Codes::Byte => (0..8).for_each(|g| put(g, codes[g])),
+    }
+}
+
+/// Packs `rows` of floats of `N` bytes each to `[cols][PANEL]`.
+pub fn pack_floats<const N: usize>(data: &[u8], rows: usize, cols: usize, out: &mut [u8]) {
+    let (data, _) = data.as_chunks::<N>();
+    fill_parts(out, cols * PANEL * N, |first, panels| {
+        let (panels, _) = panels.as_chunks_mut::<N>();
+        for (p, panel) in (first..).zip(panels.chunks_exact_mut(cols * PANEL)) {
+            let rows = p * PANEL..((p + 1) * PANEL).min(rows);
+            // Blocks of columns, so that what is written stays in the cache over the rows.
+            for k0 in (0..cols).step_by(64) {
+                let n = (cols - k0).min(64);
+                for (r, row) in rows.clone().enumerate() {
+                    let row = &data[row * cols + k0..][..n];
+                    let out = panel[k0 * PANEL..].chunks_exact_mut(PANEL);
+                    for (column, v) in out.zip(row) {
+                        column[r] = *v;
+                    }
+                }
+            }
+        }
+    });
+}

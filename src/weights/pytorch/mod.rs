@@ -1,0 +1,145 @@
+//! PyTorch checkpoints (`.bin`, `.pt`, `.pth`), single or sharded with an index: the zip files of
+//! `torch.save` and the streams that it wrote before version 1.6. Nothing in them is executed.
+
+mod container;
+mod rebuild;
+mod state_dict;
+mod unpickle;
+mod value;
+mod zip;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::safetensors::{read_index, shard_files};
+use super::{Checkpoint, Map, TensorInfo};
+use crate::{Error, Result};
+
+/// Where one tensor's numbers are: a strided view of bytes of a file.
+struct Place {
+    file: usize,
+    /// Bytes from the tensor's first element to the end of its storage.
+    bytes: Range<usize>,
+    /// In elements; `None` if the numbers lie row by row without gaps.
+    strides: Option<Vec<usize>>,
+}
+
+/// An open PyTorch checkpoint.
+pub struct PyTorch {
+    path: PathBuf,
+    files: Vec<(PathBuf, Map)>,
+    tensors: BTreeMap<String, TensorInfo>,
+    places: BTreeMap<String, Place>,
+}
+
+impl PyTorch {
+    /// Opens one file: a state dict, or a dict that holds one as `state_dict`, `model`,
+    /// `model_state_dict` or `module`.
+    ///
+    /// # Errors
+    /// Names what in the file is not data, does not fit into it, or is not a tensor.
+    pub fn open_file(path: &Path) -> Result<Self> {
+        Self::open_files(path.to_path_buf(), &[path.to_path_buf()])
+    }
+
+    /// Opens the files that an index (`pytorch_model.bin.index.json`) names, all in the index's
+    /// folder, and checks that each tensor is where the index says.
+    pub fn open_index(index: &Path) -> Result<Self> {
+        let weight_map = read_index(index)?;
+        let folder = index.parent().unwrap_or(Path::new(""));
+        let files = shard_files(index, &weight_map)?;
+        let opened = Self::open_files(folder.to_path_buf(), &files)?;
+        for (tensor, file) in &weight_map {
+            let found = opened.places.get(tensor).map(|p| &opened.files[p.file].0);
+            if found != Some(&folder.join(file)) {
+                return Err(Error::format(
+                    index,
+                    format!("tensor {tensor} is said to be in {file}, where it is not"),
+                ));
+            }
+        }
+        Ok(opened)
+    }
+
+    fn open_files(path: PathBuf, files: &[PathBuf]) -> Result<Self> {
+        let mut out = Self {
+            path,
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+            places: BTreeMap::new(),
+        };
+        for (file, path) in files.iter().enumerate() {
+            let map = Map::open(path)?;
+            for (info, bytes, strides) in container::tensors(path, map.bytes())? {
+                let name = info.name.clone();
+                let place = Place {
+                    file,
+                    bytes,
+                    strides,
+                };
+                if out.places.insert(name.clone(), place).is_some() {
+                    return Err(Error::tensor(path, &name, "stands in two files"));
+                }
+                out.tensors.insert(name, info);
+            }
+            out.files.push((path.clone(), map));
+        }
+        Ok(out)
+    }
+}
+
+impl Checkpoint for PyTorch {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
+        &self.tensors
+    }
+
+    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
+        let (Some(info), Some(place)) = (self.tensors.get(name), self.places.get(name)) else {
+            return Err(Error::tensor(&self.path, name, "not in the checkpoint"));
+        };
+        let (path, map) = &self.files[place.file];
+        let past_end = || Error::tensor(path, name, "reaches past the end of its storage");
+        let data = map.bytes().get(place.bytes.clone()).ok_or_else(past_end)?;
+        match &place.strides {
+            None => data
+                .get(..info.bytes)
+                .map(Cow::Borrowed)
+                .ok_or_else(past_end),
+            Some(strides) => gather(data, info, strides)
+                .map(Cow::Owned)
+                .ok_or_else(past_end),
+        }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|(path, _)| path.clone()).collect()
+    }
+}
+
+/// Copies a strided view row by row. `None` if it reaches past `data`.
+fn gather(data: &[u8], info: &TensorInfo, strides: &[usize]) -> Option<Vec<u8>> {
+    let size = info.encoding.block_bytes();
+    let mut out = Vec::with_capacity(info.bytes);
+    let mut index = vec![0; info.shape.len()];
+    let mut at = 0;
+    for _ in 0..info.len() {
+        out.extend_from_slice(data.get(at * size..(at + 1) * size)?);
+        // The next index in row-major order, like an odometer.
+        for axis in (0..index.len()).rev() {
+            index[axis] += 1;
+            at += strides[axis];
+            if index[axis] < info.shape[axis] {
+                break;
+            }
+            at -= strides[axis] * info.shape[axis];
+            index[axis] = 0;
+        }
+    }
+    Some(out)
+}

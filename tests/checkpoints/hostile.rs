@@ -1,0 +1,297 @@
+//! PyTorch files made to do harm: all are refused with a message, none costs much.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use wick::weights::PyTorch;
+
+use super::data;
+
+/// A pickle of protocol 2 around `body`.
+fn pickle(body: &[u8]) -> Vec<u8> {
+    [b"\x80\x02", body, b"."].concat()
+}
+
+/// A zip archive of stored entries, as `torch.save` makes it.
+fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let (mut out, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in entries {
+        let header = out.len() as u32;
+        let sizes = [0, content.len() as u32, content.len() as u32].map(u32::to_le_bytes);
+        let name_len = (name.len() as u16).to_le_bytes();
+        let fixed = [&[0; 10][..], &sizes.concat(), &name_len, &[0; 2]].concat();
+        out.extend([b"PK\x03\x04", &fixed[..], name.as_bytes(), content].concat());
+        directory.extend([b"PK\x01\x02\0\0", &fixed[..], &[0; 10]].concat());
+        directory.extend([&header.to_le_bytes(), name.as_bytes()].concat());
+    }
+    let count = (entries.len() as u16).to_le_bytes();
+    let at = (out.len() as u32).to_le_bytes();
+    let size = (directory.len() as u32).to_le_bytes();
+    out.extend(directory);
+    out.extend(
+        [
+            b"PK\x05\x06\0\0\0\0",
+            &count[..],
+            &count,
+            &size,
+            &at,
+            &[0; 2],
+        ]
+        .concat(),
+    );
+    out
+}
+
+fn open(content: &[u8]) -> Result<PyTorch, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), content).unwrap();
+    PyTorch::open_file(file.path()).map_err(|e| e.to_string())
+}
+
+/// The error of a zip whose pickle is `body` and whose storage `0` is eight bytes.
+fn refusal(body: &[u8]) -> String {
+    let content = zip(&[("a/data.pkl", &pickle(body)), ("a/data/0", &[0; 8])]);
+    match open(&content) {
+        Ok(_) => panic!("opened: {}", body.escape_ascii()),
+        Err(e) => e,
+    }
+}
+
+/// `{'w': a float tensor over storage 0 of two elements}` with this offset, shape and strides.
+fn tensor(view: &[u8]) -> Vec<u8> {
+    let head = b"}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storage\
+                 ctorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x02tQ";
+    [&head[..], view, b"\x89)tRs"].concat()
+}
+
+#[test]
+fn the_archive_of_these_tests_is_one_that_opens() {
+    let body = tensor(b"K\x00K\x02\x85K\x01\x85");
+    let content = zip(&[("a/data.pkl", &pickle(&body)), ("a/data/0", &[0; 8])]);
+    assert!(open(&content).is_ok());
+}
+
+#[test]
+fn code_is_not_run_and_the_name_is_told() {
+    for (body, name) in [
+        (&b"cos\nsystem\nX\x02\0\0\0id\x85R"[..], "os.system"),
+        (b"cbuiltins\neval\nX\x01\0\0\x001\x85R", "builtins.eval"),
+        (b"X\x05\0\0\0posixX\x06\0\0\0system\x93)R", "posix.system"),
+        (b"ctorch\nload\n)R", "torch.load"),
+        (
+            b"ctorch._utils\n_rebuild_from_type_v2\n)R",
+            "_rebuild_from_type_v2",
+        ),
+        (b"c__torch__\nModel\n)\x81", "__torch__.Model"),
+    ] {
+        let error = refusal(body);
+        assert!(error.contains(name), "{error}");
+    }
+    // The old ways to call: INST, OBJ, extension registry, persistent id in text.
+    for body in [
+        &b"(ios\nsystem\n"[..],
+        b"(cos\nsystem\no",
+        b"\x82\x01",
+        b"Pa\n",
+    ] {
+        let error = refusal(body);
+        assert!(
+            error.contains("no place in a checkpoint") || error.contains("os.system"),
+            "{error}"
+        );
+    }
+    // Names in messages cannot speak to the terminal.
+    assert!(!refusal(b"cos\n\x1b[31m\n").contains('\x1b'));
+    assert!(!refusal(b"}X\x05\0\0\0\x1b[31mNs").contains('\x1b'));
+}
+
+#[test]
+fn calls_of_known_names_with_other_arguments_are_refused() {
+    for body in [
+        &b"ccollections\nOrderedDict\nK\x01\x85R"[..],
+        b"ccollections\nOrderedDict\n]R",
+        b"ccollections\nOrderedDict\n]N a\x85R",
+        b"ctorch._utils\n_rebuild_tensor_v2\n)R",
+        b"ctorch._utils\n_rebuild_parameter\nN\x85R",
+        b"ctorch\nFloatStorage\n)R",
+        b"ctorch\nSize\nN\x85R",
+        b"K\x01)R",
+        b"NQ",
+        b"X\x01\0\0\0aQ",
+        b"K\x01}b",
+    ] {
+        refusal(body);
+    }
+}
+
+#[test]
+fn malformed_stacks_memos_and_lengths_are_refused() {
+    for body in [
+        &b""[..],
+        b"0",
+        b"1",
+        b"t",
+        b"(0",
+        b"2",
+        b"h\x07",
+        b"q\x01",
+        b"}(K\x01u",
+        b"]K\x01K\x02s",
+        b"}K\x01a",
+        b"\x80\x09",
+        b"X\xff\xff\xff\xffa",
+        b"\x8d\xff\xff\xff\xff\xff\xff\xff\xffa",
+        b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7fa",
+        b"X\x02\0\0\0\xff\xff",
+        b"\x8a\xff",
+        b"cos",
+        b"}K\x01Ns",
+        b"}X\x01\0\0\0wNs",
+        b"]",
+    ] {
+        refusal(body);
+    }
+}
+
+#[test]
+fn deep_and_cyclic_structures_end() {
+    // A million lists in each other.
+    let mut deep = b"]".repeat(1_000_000);
+    deep.extend(b"a".repeat(999_999));
+    refusal(&deep);
+    refusal(&b"(".repeat(1_000_000));
+    // A dict that is its own `model`.
+    let error = refusal(b"}q\x00X\x05\0\0\0modelh\x00s");
+    assert!(error.contains("without an end"), "{error}");
+    // More values than any checkpoint has.
+    let error = refusal(&b"K\x01".repeat(5_000_000));
+    assert!(error.contains("more than"), "{error}");
+    // A hundred copies of one list of 50 000 pairs.
+    let mut copies = b"K\x01K\x01\x86q\x010]q\x00(".to_vec();
+    copies.extend(b"h\x01".repeat(50_000));
+    copies.extend(b"eccollections\nOrderedDict\nq\x02");
+    copies.extend(b"h\x02h\x00\x85R0".repeat(100));
+    let error = refusal(&copies);
+    assert!(error.contains("more than"), "{error}");
+}
+
+#[test]
+fn views_outside_their_storage_are_refused() {
+    for view in [
+        &b"K\x00K\x03\x85K\x01\x85"[..],                 // three of two
+        b"K\x01K\x02\x85K\x01\x85",                      // from the second
+        b"K\x00K\x02\x85K\x02\x85",                      // every other
+        b"K\x00J\xff\xff\xff\xff\x85K\x01\x85",          // −1 elements
+        b"K\x01K\x02\x85J\xff\xff\xff\xff\x85",          // backwards
+        b"J\xff\xff\xff\xffK\x02\x85K\x01\x85",          // before the start
+        b"K\x00K\x02K\x02\x86K\x01\x85",                 // two dimensions, one stride
+        b"K\x00\x8a\x08\0\0\0\0\0\0\0\x40\x85K\x00\x85", // 2^62 times one element
+        b"K\x00J\xff\xff\xff\x7f\x85K\x00\x85",          // 2^31 times one element
+        b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\x02\x85K\x01\x85", // offset 2^63
+        b"K\x00\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\x02\x86K\x01K\x01\x86",
+        b"K\x00K\x02\x85\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f\x85",
+    ] {
+        let error = refusal(&tensor(view));
+        assert!(!error.is_empty(), "{}", view.escape_ascii());
+    }
+    let body = tensor(b"K\x00K\x02\x85K\x01\x85");
+    let short = zip(&[("a/data.pkl", &pickle(&body)), ("a/data/0", &[0; 7])]);
+    assert!(
+        open(&short)
+            .err()
+            .unwrap()
+            .contains("does not fit its storage")
+    );
+    let none = zip(&[("a/data.pkl", &pickle(&body))]);
+    assert!(open(&none).err().unwrap().contains("is not in the file"));
+}
+
+#[test]
+fn archives_that_lie_are_refused() {
+    let body = pickle(b"}");
+    let good = zip(&[("a/data.pkl", &body)]);
+    assert!(open(&good).is_ok());
+    let central = good.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    let end = good.len() - 22;
+    for (at, value, why) in [
+        (central + 10, &[8, 0][..], "deflated"),
+        (central + 8, &[1, 0], "encrypted"),
+        (central + 20, &[0xff, 0xff, 0xff, 0x7f], "packed size"),
+        (central + 24, &[0xff, 0xff, 0xff, 0x7f], "size"),
+        (central + 24, &[0xff; 4], "zip64 without its field"),
+        (central + 42, &[0xff, 0xff, 0xff, 0x7f], "header offset"),
+        (central + 28, &[0xff; 2], "name length"),
+        (central + 30, &[0xff; 2], "extra length"),
+        (end + 10, &[0xff, 0x7f], "entry count"),
+        (end + 16, &[0xff; 4], "directory offset"),
+        (end, &[0; 4], "no end record"),
+    ] {
+        let mut bad = good.clone();
+        bad[at..at + value.len()].copy_from_slice(value);
+        if why.ends_with("size") {
+            // Both sizes agree on the lie.
+            bad.copy_within(
+                at..at + 4,
+                if why == "size" {
+                    central + 20
+                } else {
+                    central + 24
+                },
+            );
+        }
+        assert!(open(&bad).is_err(), "{why}");
+    }
+    let twice = zip(&[("a/data.pkl", &body), ("a/data.pkl", &body)]);
+    assert!(open(&twice).is_err());
+    let two = zip(&[("a/data.pkl", &body), ("b/data.pkl", &body)]);
+    assert!(open(&two).is_err());
+    let big = zip(&[("a/data.pkl", &body), ("a/byteorder", b"big")]);
+    assert!(open(&big).err().unwrap().contains("big-endian"));
+}
+
+#[test]
+fn every_cut_of_a_file_is_refused() {
+    for name in ["zip.pt", "legacy.pt"] {
+        let content = std::fs::read(data(name)).unwrap();
+        for len in (1..content.len()).step_by(17) {
+            assert!(open(&content[..len]).is_err(), "{name} cut to {len}");
+        }
+    }
+}
+
+fn read_all(path: &Path) {
+    use wick::weights::Checkpoint;
+    if let Ok(file) = PyTorch::open_file(path) {
+        for name in file.tensors().keys() {
+            let _ = file.read(name);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_never_panic(
+        legacy: bool,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let name = if legacy { "legacy.pt" } else { "zip.pt" };
+        let mut content = std::fs::read(data(name)).unwrap();
+        for (at, byte) in damage {
+            let at = at.index(content.len());
+            content[at] = byte;
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &content).unwrap();
+        read_all(file.path());
+    }
+
+    #[test]
+    fn random_opcodes_never_panic(body in prop::collection::vec(
+        prop::sample::select(b"()]}0123aelstdubRQqhjrNKJMX.\x80\x81\x85\x86\x87\x88\x8a\x8c\x8f\x90\x93\x94\x95\0\x01\x02w".to_vec()), 0..64)
+    ) {
+        let content = zip(&[("a/data.pkl", &pickle(&body)), ("a/data/0", &[0; 8])]);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &content).unwrap();
+        read_all(file.path());
+    }
+}
