@@ -11,6 +11,7 @@ use crate::generate::Defaults;
 use crate::model::{Decoder, Model, Seq2Seq};
 use crate::nn::{Builder, Storage};
 use crate::weights::gguf::{self, Gguf, Metadata};
+use crate::weights::packed::{self, Packed, Scheme};
 use crate::weights::{Checkpoint, PyTorch, Safetensors, Weights};
 use crate::{Error, Result};
 
@@ -65,6 +66,10 @@ impl Opened {
     fn folder(folder: &Path, checkpoint: Box<dyn Checkpoint>) -> Result<Self> {
         let path = folder.join("config.json");
         let config = Config::open(&path)?;
+        let checkpoint = match Scheme::of(&config, folder)? {
+            Some(scheme) => Box::new(Packed::new(checkpoint, &scheme)?),
+            None => checkpoint,
+        };
         let family = arch::family_of(&config)?;
         let spec = (family.declare)(&config)?;
         let weights = Weights::new(checkpoint, &(family.tensors)(&spec))?;
@@ -91,6 +96,8 @@ impl Opened {
         let (family, mut spec, table) = match metadata.str(WICK_CONFIG)? {
             Some(text) => {
                 let config = Config::parse(path, text)?;
+                // The file's own blocks have taken the place of any packing.
+                config.get(packed::KEY);
                 let family = arch::family_of(&config)?;
                 let spec = (family.declare)(&config)?;
                 let table = match &family.gguf {

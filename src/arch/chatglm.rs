@@ -55,12 +55,12 @@ fn tensors(spec: &Spec) -> TensorTable {
             "blk.{}.ffn_norm",
         ),
         match spec.ffn.kind {
-            FfnKind::Plain => Rule::same(h_to_4h, "blk.{}.ffn_up"),
             // The second half is the gate.
             FfnKind::Gated => Rule::stacked(
                 h_to_4h,
                 [("blk.{}.ffn_up", inner), ("blk.{}.ffn_gate", inner)],
             ),
+            _ => Rule::same(h_to_4h, "blk.{}.ffn_up"),
         },
         Rule::same("transformer.layers.{}.mlp.dense_4h_to_h", "blk.{}.ffn_down"),
         Rule::same("transformer.final_layernorm", "output_norm"),
@@ -103,7 +103,9 @@ fn block(c: &Config, family: &'static str) -> Result<Spec> {
             scale: (head_dim as f32).powf(-0.5),
             query_scale: QueryScale::None,
             bias: AttentionBias::All,
+            clip: None,
             qk_norm: QkNorm::None,
+            softcap: None,
             window: Window::Unlimited,
         },
         norm: Norm {
@@ -117,11 +119,7 @@ fn block(c: &Config, family: &'static str) -> Result<Spec> {
             activation: Activation::GeluTanh,
             bias: true,
         },
-        head: Head {
-            weight: HeadWeight::Own,
-            bias: false,
-            scale: None,
-        },
+        head: Head::new(HeadWeight::Own),
     })
 }
 

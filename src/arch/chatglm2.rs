@@ -125,7 +125,9 @@ fn declare(c: &Config) -> Result<Spec> {
                 (false, true) => AttentionBias::Qkv,
                 (false, false) => AttentionBias::None,
             },
+            clip: None,
             qk_norm: QkNorm::None,
+            softcap: None,
             window: Window::Unlimited,
         },
         norm: Norm {
@@ -142,11 +144,7 @@ fn declare(c: &Config) -> Result<Spec> {
             activation: Activation::Silu,
             bias,
         },
-        head: Head {
-            weight: HeadWeight::Own,
-            bias: false,
-            scale: None,
-        },
+        head: Head::new(HeadWeight::Own),
     };
     c.finish(HARMLESS)?;
     Ok(spec)

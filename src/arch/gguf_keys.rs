@@ -10,13 +10,12 @@ const HARMLESS: &[&str] = &[
     "vocab_size",
     "rope.scaling.finetuned",
     "attention.value_length",
-    "expert_count",
-    "expert_used_count",
     "tensor_data_layout",
 ];
 
-/// The declaration of a decoder of the common shape (RMSNorm before each branch, RoPE, gated
-/// SiLU) from the metadata `{arch}.*`; biases and norms on q and k are the caller's to add.
+/// The declaration of a decoder of the common shape (norm before each branch, RoPE, gated SiLU or
+/// a mixture of such) from the metadata `{arch}.*`. What is different is the caller's to change;
+/// keys of its own it must read first.
 pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Result<Spec> {
     let key = |name: &str| format!("{arch}.{name}");
     let hidden_size = m.size(&key("embedding_length"))?;
@@ -41,7 +40,12 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
         }
     };
     m.only(&key("attention.value_length"), &[json!(head_dim)])?;
-    m.only(&key("expert_count"), &[json!(0)])?;
+    let experts = experts(m, arch)?;
+    let inner = match (experts, m.opt_size(&key("expert_feed_forward_length"))?) {
+        (Some(_), Some(inner)) => inner,
+        _ => m.size(&key("feed_forward_length"))?,
+    };
+    m.get(&key("feed_forward_length"));
     let max_len = m.size(&key("context_length"))?;
     let spec = Spec {
         family: arch,
@@ -68,32 +72,57 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
             scale: (head_dim as f32).powf(-0.5),
             query_scale: QueryScale::None,
             bias: AttentionBias::None,
+            clip: None,
             qk_norm: QkNorm::None,
+            softcap: None,
             window: match m.opt_size(&key("attention.sliding_window"))? {
                 Some(w) => Window::All(w),
                 None => Window::Unlimited,
             },
         },
-        norm: Norm {
-            kind: NormKind::Rms,
-            eps: m.f64(&key("attention.layer_norm_rms_epsilon"))?,
+        norm: match m.opt_f64(&key("attention.layer_norm_epsilon"))? {
+            Some(eps) => Norm {
+                kind: NormKind::Layer,
+                eps,
+            },
+            None => Norm {
+                kind: NormKind::Rms,
+                eps: m.f64(&key("attention.layer_norm_rms_epsilon"))?,
+            },
         },
         placement: Placement::Pre,
         ffn: Ffn {
-            kind: FfnKind::Gated,
-            inner: m.size(&key("feed_forward_length"))?,
+            kind: experts.map_or(FfnKind::Gated, FfnKind::Experts),
+            inner,
             activation: Activation::Silu,
             bias: false,
         },
         // Whether `output.weight` is there decides; the loader looks.
-        head: Head {
-            weight: HeadWeight::Own,
-            bias: false,
-            scale: None,
-        },
+        head: Head::new(HeadWeight::Own),
     };
     m.finish_prefix(&format!("{arch}."), HARMLESS)?;
     Ok(spec)
+}
+
+/// The mixture of experts, if it is one.
+fn experts(m: &Config, arch: &str) -> Result<Option<Experts>> {
+    let key = |name: &str| format!("{arch}.{name}");
+    let count = m.opt_usize(&key("expert_count"))?.unwrap_or(0);
+    let used = m.opt_usize(&key("expert_used_count"))?.unwrap_or(0);
+    if count == 0 {
+        return Ok(None);
+    }
+    if used == 0 || used > count {
+        return Err(m.error(
+            &key("expert_used_count"),
+            format!("{used} found, 1 to {count} wanted"),
+        ));
+    }
+    Ok(Some(Experts {
+        count,
+        used,
+        weighting: ExpertWeighting::SoftmaxRenormalized,
+    }))
 }
 
 /// The vocabulary's size: its own key or the length of the token list.
@@ -149,11 +178,34 @@ pub(super) fn metadata(spec: &Spec, arch: &str) -> Map<String, Value> {
     put("embedding_length", json!(spec.hidden_size));
     put("block_count", json!(spec.n_layers));
     put("feed_forward_length", json!(spec.ffn.inner));
+    if let FfnKind::Experts(experts) = spec.ffn.kind {
+        put("expert_feed_forward_length", json!(spec.ffn.inner));
+        put("expert_count", json!(experts.count));
+        put("expert_used_count", json!(experts.used));
+    }
     put("attention.head_count", json!(a.n_heads));
     put("attention.head_count_kv", json!(a.kv_heads));
     put("attention.key_length", json!(a.head_dim));
     put("attention.value_length", json!(a.head_dim));
-    put("attention.layer_norm_rms_epsilon", json!(spec.norm.eps));
+    let eps = match spec.norm.kind {
+        NormKind::Rms => "attention.layer_norm_rms_epsilon",
+        _ => "attention.layer_norm_epsilon",
+    };
+    put(eps, json!(spec.norm.eps));
+    if let Some(clip) = a.clip {
+        put("attention.clamp_kqv", json!(clip));
+    }
+    if let Some(cap) = a.softcap {
+        put("attn_logit_softcapping", json!(cap));
+    }
+    if let Some(cap) = spec.head.softcap {
+        put("final_logit_softcapping", json!(cap));
+    }
+    if let Position::Alibi { slopes } = &spec.position
+        && let Some(last) = slopes.get((1 << a.n_heads.ilog2()) - 1)
+    {
+        put("attention.max_alibi_bias", json!(-last.log2().round()));
+    }
     put("vocab_size", json!(spec.vocab_size));
     if let Window::All(window) = a.window {
         put("attention.sliding_window", json!(window));
@@ -181,6 +233,7 @@ pub(super) fn metadata(spec: &Spec, arch: &str) -> Map<String, Value> {
         RopeScaling::None
         | RopeScaling::Dynamic { .. }
         | RopeScaling::PromptNtk { .. }
+        | RopeScaling::Long(_)
         | RopeScaling::Llama3 { .. }
         | RopeScaling::Divisors(_) => {}
     }
@@ -192,6 +245,8 @@ pub(super) fn tensors() -> TensorTable {
     TensorTable::new(
         [
             "token_embd",
+            "token_embd_norm",
+            "position_embd",
             "blk.{}.attn_norm",
             "blk.{}.attn_q",
             "blk.{}.attn_k",
@@ -199,10 +254,16 @@ pub(super) fn tensors() -> TensorTable {
             "blk.{}.attn_output",
             "blk.{}.attn_q_norm",
             "blk.{}.attn_k_norm",
+            "blk.{}.post_attention_norm",
             "blk.{}.ffn_norm",
             "blk.{}.ffn_gate",
             "blk.{}.ffn_up",
             "blk.{}.ffn_down",
+            "blk.{}.ffn_gate_inp",
+            "blk.{}.ffn_gate_exps",
+            "blk.{}.ffn_up_exps",
+            "blk.{}.ffn_down_exps",
+            "blk.{}.post_ffw_norm",
             "output_norm",
             "output",
             "rope_freqs",
@@ -210,4 +271,23 @@ pub(super) fn tensors() -> TensorTable {
         .map(|name| Rule::same(name, name))
         .to_vec(),
     )
+}
+
+/// These with q, k and v stacked in one.
+pub(super) fn fused_tensors(spec: &Spec) -> TensorTable {
+    let mut table = tensors();
+    let fused = Rule::stacked("blk.{}.attn_qkv", spec.attention.qkv_rows());
+    // In front, so that it is the one that is written; files that keep them apart load too.
+    table.rules.insert(0, fused);
+    table
+}
+
+/// Puts the gate's rows before those of `ffn_up`, in one tensor of that name.
+pub(super) fn fuse_gate(table: &mut TensorTable, spec: &Spec) {
+    table
+        .rules
+        .retain(|rule| !matches!(rule.stored, "blk.{}.ffn_gate" | "blk.{}.ffn_up"));
+    table
+        .rules
+        .push(Rule::stacked("blk.{}.ffn_up", spec.ffn.gate_up_rows()));
 }

@@ -98,7 +98,9 @@ fn declare(c: &Config) -> Result<Spec> {
             scale: (head_dim as f32).powf(-0.5),
             query_scale: QueryScale::None,
             bias: AttentionBias::All,
+            clip: None,
             qk_norm: QkNorm::None,
+            softcap: None,
             window: Window::Unlimited,
         },
         norm: Norm {
@@ -112,11 +114,7 @@ fn declare(c: &Config) -> Result<Spec> {
             activation: Activation::Gelu,
             bias: true,
         },
-        head: Head {
-            weight: HeadWeight::Tied,
-            bias: false,
-            scale: None,
-        },
+        head: Head::new(HeadWeight::Tied),
     };
     c.only("relative_encoding", &[json!(false)])?;
     c.only("spell_length", &[])?;

@@ -63,7 +63,9 @@ fn declare(c: &Config) -> Result<Spec> {
             scale: (head_dim as f32).powf(-0.5),
             query_scale: QueryScale::None,
             bias: AttentionBias::Output,
+            clip: None,
             qk_norm: QkNorm::None,
+            softcap: None,
             window: Window::Unlimited,
         },
         norm: Norm {
@@ -78,9 +80,8 @@ fn declare(c: &Config) -> Result<Spec> {
             bias: true,
         },
         head: Head {
-            weight: HeadWeight::Own,
             bias: true,
-            scale: None,
+            ..Head::new(HeadWeight::Own)
         },
     };
     c.finish(&["_note"])?;

@@ -19,22 +19,24 @@ pub const FAMILY: Family = Family {
         architecture: "llama",
         declare: |m| gguf_keys::decoder(m, "llama", Pairing::Half),
         metadata: |spec| gguf_keys::metadata(spec, "llama"),
-        tensors: |spec| {
-            let a = &spec.attention;
-            let rotary = spec.position.rope().map_or(0, |r| r.rotary_dim);
-            // llama.cpp turns pairs that lie side by side: its converter permutes q and k.
-            let mut table = gguf_keys::tensors();
-            for rule in &mut table.rules {
-                match rule.stored {
-                    "blk.{}.attn_q" => *rule = rule.clone().rope_pairs(a.n_heads, rotary),
-                    "blk.{}.attn_k" => *rule = rule.clone().rope_pairs(a.kv_heads, rotary),
-                    _ => {}
-                }
-            }
-            table
-        },
+        tensors: gguf_tensors,
     }),
 };
+
+/// llama.cpp turns pairs that lie side by side: its converter permutes q and k.
+pub(super) fn gguf_tensors(spec: &Spec) -> TensorTable {
+    let a = &spec.attention;
+    let rotary = spec.position.rope().map_or(a.head_dim, |r| r.rotary_dim);
+    let mut table = gguf_keys::tensors();
+    for rule in &mut table.rules {
+        match rule.stored {
+            "blk.{}.attn_q" => *rule = rule.clone().rope_pairs(a.n_heads, rotary),
+            "blk.{}.attn_k" => *rule = rule.clone().rope_pairs(a.kv_heads, rotary),
+            _ => {}
+        }
+    }
+    table
+}
 
 /// The declaration of a decoder with LLaMA's configuration keys, for the families that add to it.
 /// The caller finishes the configuration.
@@ -58,7 +60,13 @@ pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
             ));
         }
     };
-    let max_len = c.size("max_position_embeddings")?;
+    let max_len = match (
+        c.opt_size("max_position_embeddings")?,
+        c.opt_size("model_max_length")?,
+    ) {
+        (Some(n), _) | (None, Some(n)) => n,
+        (None, None) => c.size("max_position_embeddings")?,
+    };
     let bias = match c.opt_bool("attention_bias")? {
         Some(true) => AttentionBias::All,
         _ => AttentionBias::None,
@@ -71,14 +79,7 @@ pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
         n_layers: c.size("num_hidden_layers")?,
         max_len,
         embedding: Embedding::default(),
-        position: Position::Rope(Rope {
-            theta: rope::theta(c)?,
-            rotary_dim: head_dim,
-            pairing: Pairing::Half,
-            scaling: rope::scaling(c, max_len)?,
-            decay: None,
-            precision: FrequencyPrecision::F32,
-        }),
+        position: rope::position(c, head_dim, max_len)?,
         attention: Attention {
             n_heads,
             kv_heads,
@@ -86,7 +87,9 @@ pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
             scale: (head_dim as f32).powf(-0.5),
             query_scale: QueryScale::None,
             bias,
+            clip: None,
             qk_norm: QkNorm::None,
+            softcap: None,
             window: Window::Unlimited,
         },
         norm: Norm {
@@ -100,15 +103,39 @@ pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
             activation: activation(c, "hidden_act")?,
             bias: c.opt_bool("mlp_bias")?.unwrap_or(false),
         },
-        head: Head {
-            weight: match c.opt_bool("tie_word_embeddings")? {
-                Some(true) => HeadWeight::Tied,
-                _ => HeadWeight::Own,
-            },
-            bias: false,
-            scale: None,
-        },
+        head: Head::new(head_weight(c, HeadWeight::Own)?),
     })
+}
+
+/// Whether the head is the embedding, as `tie_word_embeddings` says.
+pub(super) fn head_weight(c: &Config, default: HeadWeight) -> Result<HeadWeight> {
+    Ok(match c.opt_bool("tie_word_embeddings")? {
+        Some(true) => HeadWeight::Tied,
+        Some(false) => HeadWeight::Own,
+        None => default,
+    })
+}
+
+/// The windows that `layer_types` gives each layer.
+pub(super) fn layer_windows(c: &Config, n_layers: usize, width: usize) -> Result<Option<Window>> {
+    let Some(types) = c.opt_strs("layer_types")? else {
+        return Ok(None);
+    };
+    if types.len() != n_layers {
+        return Err(c.error(
+            "layer_types",
+            format!("{} entries for {n_layers} layers", types.len()),
+        ));
+    }
+    let layers = types
+        .iter()
+        .map(|t| match *t {
+            "sliding_attention" => Ok(Some(width)),
+            "full_attention" => Ok(None),
+            other => Err(c.error("layer_types", format!("{other} is not supported"))),
+        })
+        .collect::<Result<_>>()?;
+    Ok(Some(Window::Layers(layers)))
 }
 
 /// The activation that a key names, as in `transformers`' `activations.py`.

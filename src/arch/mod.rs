@@ -3,18 +3,30 @@
 //!
 //! A new family is a new file with a [`Family`] in it, listed in [`FAMILIES`].
 
+mod baichuan;
+mod bloom;
 mod chatglm;
 mod chatglm2;
 mod config;
+mod falcon;
+mod gemma;
 mod gguf_keys;
+mod glm;
 mod glm10b;
+mod gpt2;
+mod gptneox;
 mod lamda;
 mod llama;
 mod mistral;
+mod mixtral;
+mod mpt;
+mod opt;
 mod palm;
+mod phi3;
 mod qwen;
 mod qwen2;
 mod qwen3;
+mod qwen3moe;
 mod rope;
 mod spec;
 mod t5;
@@ -62,6 +74,21 @@ pub const FAMILIES: &[&Family] = &[
     &qwen3::FAMILY,
     &chatglm::FAMILY,
     &chatglm2::FAMILY,
+    &baichuan::BAICHUAN,
+    &baichuan::BAICHUAN2,
+    &bloom::FAMILY,
+    &gpt2::FAMILY,
+    &opt::FAMILY,
+    &gptneox::FAMILY,
+    &falcon::FAMILY,
+    &mpt::FAMILY,
+    &phi3::FAMILY,
+    &gemma::GEMMA2,
+    &gemma::GEMMA3,
+    &glm::GLM,
+    &glm::GLM4,
+    &mixtral::FAMILY,
+    &qwen3moe::FAMILY,
     &glm10b::FAMILY,
     &chatglm::GLM_130B,
     &palm::FAMILY,

@@ -88,7 +88,9 @@ fn declare(c: &Config) -> Result<Spec> {
             scale: (head_dim as f32).powf(-0.5),
             query_scale: QueryScale::None,
             bias: AttentionBias::None,
+            clip: None,
             qk_norm: QkNorm::None,
+            softcap: None,
             window: Window::Unlimited,
         },
         norm: Norm {
@@ -105,11 +107,7 @@ fn declare(c: &Config) -> Result<Spec> {
             activation: Activation::Silu,
             bias: false,
         },
-        head: Head {
-            weight: HeadWeight::Tied,
-            bias: false,
-            scale: None,
-        },
+        head: Head::new(HeadWeight::Tied),
     };
     c.only("flash_attn", &[json!(true), json!(false)])?;
     c.only("use_xpos", &[json!(true)])?;

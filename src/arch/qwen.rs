@@ -105,7 +105,9 @@ fn declare(c: &Config) -> Result<Spec> {
                 false => QueryScale::None,
             },
             bias: AttentionBias::Qkv,
+            clip: None,
             qk_norm: QkNorm::None,
+            softcap: None,
             window: Window::Unlimited,
         },
         norm: Norm {
@@ -119,10 +121,6 @@ fn declare(c: &Config) -> Result<Spec> {
             activation: Activation::Silu,
             bias: false,
         },
-        head: Head {
-            weight: HeadWeight::Own,
-            bias: false,
-            scale: None,
-        },
+        head: Head::new(HeadWeight::Own),
     })
 }

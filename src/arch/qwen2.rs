@@ -32,31 +32,19 @@ pub const FAMILY: Family = Family {
 /// Qwen's windows: none unless `use_sliding_window`; then in the layers that `layer_types` names
 /// or, in older files, from `max_window_layers` on.
 pub(super) fn window(c: &Config, n_layers: usize) -> Result<Window> {
-    let types = c.opt_strs("layer_types")?;
+    c.opt_strs("layer_types")?;
     let width = c.opt_size("sliding_window")?;
     let first = c.opt_usize("max_window_layers")?.unwrap_or(0);
     let used = c.opt_bool("use_sliding_window")?.unwrap_or(false);
     let Some(width) = width.filter(|_| used) else {
         return Ok(Window::Unlimited);
     };
-    let layers = match types {
-        None => (0..n_layers)
-            .map(|i| (i >= first).then_some(width))
-            .collect(),
-        Some(types) if types.len() == n_layers => types
-            .iter()
-            .map(|t| match *t {
-                "sliding_attention" => Ok(Some(width)),
-                "full_attention" => Ok(None),
-                other => Err(c.error("layer_types", format!("{other} is not supported"))),
-            })
-            .collect::<Result<_>>()?,
-        Some(types) => {
-            return Err(c.error(
-                "layer_types",
-                format!("{} entries for {n_layers} layers", types.len()),
-            ));
-        }
-    };
-    Ok(Window::Layers(layers))
+    match llama::layer_windows(c, n_layers, width)? {
+        Some(window) => Ok(window),
+        None => Ok(Window::Layers(
+            (0..n_layers)
+                .map(|i| (i >= first).then_some(width))
+                .collect(),
+        )),
+    }
 }

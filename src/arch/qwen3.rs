@@ -28,7 +28,7 @@ pub const FAMILY: Family = Family {
     }),
 };
 
-fn hub_tensors() -> TensorTable {
+pub(super) fn hub_tensors() -> TensorTable {
     let mut table = llama::hub_tensors();
     table.rules.extend([
         Rule::same("model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"),

@@ -71,12 +71,32 @@ pub enum AfterMask {
 pub struct Embedding {
     /// A factor on the looked-up rows (Gemma: √hidden).
     pub scale: Option<f32>,
+    /// A norm on the sum of all embeddings (`token_embd_norm`).
+    pub norm: Option<Norm>,
+    /// The rows' width where it is not the residual stream's: a projection leads in
+    /// (`token_embd_in`) and another out, before the head (`output_in`).
+    pub width: Option<usize>,
 }
 
 /// Where the model gets its sense of order from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Position {
     Rope(Rope),
+    /// Layers with a window turn by `windowed`, the others by `full`.
+    RopeByWindow {
+        full: Rope,
+        windowed: Rope,
+    },
+    /// A bias on the scores that falls with distance, at its own slope in each head (Press et
+    /// al. 2022, arXiv:2108.12409).
+    Alibi {
+        slopes: Vec<f32>,
+    },
+    /// A table `position_embd` of `rows`, added to the embedding; position 0 has row `offset`.
+    Learned {
+        rows: usize,
+        offset: usize,
+    },
     /// Each head is two halves: the first turns by the position, the second by the block
     /// position (Du et al. 2022, arXiv:2103.10360). `rotary_dim` is that of one half.
     Rope2d(Rope),
@@ -113,9 +133,27 @@ impl Position {
     /// The rotary embedding, if there is one.
     pub fn rope(&self) -> Option<&Rope> {
         match self {
-            Position::Rope(rope) | Position::Rope2d(rope) => Some(rope),
-            Position::Relative(_) | Position::LearnedBlocks { .. } => None,
+            Position::Rope(rope)
+            | Position::Rope2d(rope)
+            | Position::RopeByWindow { full: rope, .. } => Some(rope),
+            Position::Alibi { .. }
+            | Position::Learned { .. }
+            | Position::LearnedBlocks { .. }
+            | Position::Relative(_) => None,
         }
+    }
+
+    /// ALiBi with the slopes of its paper's appendix: powers of 2^(-max_bias / n) for the
+    /// largest power of two n, then, for the heads that are left, every other one of twice as
+    /// many.
+    pub fn alibi(n_heads: usize, max_bias: f64) -> Self {
+        let n = 1usize << n_heads.max(1).ilog2();
+        let slope = |i: usize| match i.checked_sub(n) {
+            None => -max_bias * (i + 1) as f64 / n as f64,
+            Some(i) => -max_bias * (2 * i + 1) as f64 / (2 * n) as f64,
+        };
+        let slopes = (0..n_heads).map(|i| slope(i).exp2() as f32).collect();
+        Position::Alibi { slopes }
     }
 }
 
@@ -197,8 +235,20 @@ pub enum RopeScaling {
     PromptNtk {
         train_len: usize,
     },
+    /// LongRoPE (Ding et al. 2024, arXiv:2402.13753).
+    Long(LongRope),
     /// Explicit divisors of every frequency (GGUF's `rope_freqs.weight`).
     Divisors(Vec<f32>),
+}
+
+/// LongRoPE's divisors of every frequency: `short` up to `original` tokens, `long` beyond.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LongRope {
+    pub short: Vec<f32>,
+    pub long: Vec<f32>,
+    pub original: usize,
+    /// The factor on cos and sin.
+    pub attention_factor: f64,
 }
 
 /// YaRN's parameters.
@@ -225,7 +275,11 @@ pub struct Attention {
     pub scale: f32,
     pub query_scale: QueryScale,
     pub bias: AttentionBias,
+    /// Queries, keys and values are clamped to ±this.
+    pub clip: Option<f32>,
     pub qk_norm: QkNorm,
+    /// Scores s become cap·tanh(s / cap).
+    pub softcap: Option<f32>,
     pub window: Window,
 }
 
@@ -329,8 +383,14 @@ pub enum NormKind {
 pub enum Placement {
     /// `h = x + attn(norm(x)); y = h + ffn(norm(h))`.
     Pre,
+    /// `h = norm(x + attn(x)); y = norm(h + ffn(h))`.
+    Post,
+    /// `h = x + norm(attn(norm(x))); y = h + norm(ffn(norm(h)))`.
+    Sandwich,
     /// `n = norm(x); y = x + attn(n) + ffn(n)` (Wang & Komatsuzaki 2021, GPT-J).
     Parallel,
+    /// `y = x + attn(norm(x)) + ffn(norm'(x))`.
+    ParallelTwoNorms,
     /// `n = norm(x); h = n·alpha + attn(n); m = norm(h); y = m·alpha + ffn(m)`: DeepNorm as GLM
     /// has it (Wang et al. 2022, arXiv:2203.00555; `modeling_chatglm.py`).
     Deep { alpha: f64 },
@@ -347,6 +407,16 @@ pub struct Ffn {
     pub bias: bool,
 }
 
+impl Ffn {
+    /// Gate and up with their rows, for checkpoints that stack them.
+    pub fn gate_up_rows(&self) -> [(&'static str, usize); 2] {
+        [
+            ("blk.{}.ffn_gate", self.inner),
+            ("blk.{}.ffn_up", self.inner),
+        ]
+    }
+}
+
 /// The shape of the feed-forward layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FfnKind {
@@ -354,6 +424,27 @@ pub enum FfnKind {
     Gated,
     /// `down(act(up(x)))`.
     Plain,
+    /// Gated layers, of which a router picks some for each token (Shazeer et al. 2017,
+    /// arXiv:1701.06538).
+    Experts(Experts),
+}
+
+/// A mixture of experts: tensors `ffn_gate_inp` (the router) and `ffn_{gate,up,down}_exps`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Experts {
+    pub count: usize,
+    /// How many run for each token.
+    pub used: usize,
+    pub weighting: ExpertWeighting,
+}
+
+/// What the chosen experts' outputs are multiplied by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpertWeighting {
+    /// The router's probabilities over all experts.
+    Softmax,
+    /// These, made to sum to 1 over the chosen ones.
+    SoftmaxRenormalized,
 }
 
 /// The activation column.
@@ -374,6 +465,30 @@ pub struct Head {
     pub bias: bool,
     /// A factor on the hidden states before the head.
     pub scale: Option<f32>,
+    /// The norm before it.
+    pub norm: FinalNorm,
+    /// Logits l become cap·tanh(l / cap).
+    pub softcap: Option<f32>,
+}
+
+impl Head {
+    /// A head after the usual norm, and nothing after it.
+    pub fn new(weight: HeadWeight) -> Self {
+        Self {
+            weight,
+            bias: false,
+            scale: None,
+            norm: FinalNorm::Present,
+            softcap: None,
+        }
+    }
+}
+
+/// Whether the last layer's output is normalized before the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinalNorm {
+    Present,
+    Absent,
 }
 
 /// Which matrix the head is.

@@ -168,7 +168,9 @@ fn declare(c: &Config) -> Result<Spec> {
             scale: 1.0,
             query_scale: QueryScale::None,
             bias: AttentionBias::None,
+            clip: None,
             qk_norm: QkNorm::None,
+            softcap: None,
             window: Window::Unlimited,
         },
         norm: Norm {
@@ -189,6 +191,8 @@ fn declare(c: &Config) -> Result<Spec> {
             },
             bias: false,
             scale: scaled.then(|| (hidden_size as f32).powf(-0.5)),
+            norm: FinalNorm::Present,
+            softcap: None,
         },
     };
     c.only("is_decoder", &[json!(false)])?;

@@ -45,8 +45,12 @@ pub enum Change {
         heads: usize,
         rotary: usize,
     },
-    /// The stored numbers are one less.
+    /// The matrix is stored `[in, out]`; rows are those of its transpose.
+    Transpose,
+    /// Weights are stored as what is to be added to 1.
     PlusOne,
+    /// Rows are to be divided by their L2 norms (at least 1e-12). Biases are not concerned.
+    UnitRows,
 }
 
 impl Rule {
@@ -92,16 +96,20 @@ impl Rule {
         }
     }
 
-    /// With the stored numbers one less.
-    pub fn plus_one(mut self) -> Self {
-        self.change = Change::PlusOne;
+    /// With a change.
+    pub fn with(mut self, change: Change) -> Self {
+        self.change = change;
         self
     }
 
+    /// With the stored numbers one less.
+    pub fn plus_one(self) -> Self {
+        self.with(Change::PlusOne)
+    }
+
     /// With the rotating pairs of each head side by side.
-    pub fn rope_pairs(mut self, heads: usize, rotary: usize) -> Self {
-        self.change = Change::RopePairs { heads, rotary };
-        self
+    pub fn rope_pairs(self, heads: usize, rotary: usize) -> Self {
+        self.with(Change::RopePairs { heads, rotary })
     }
 }
 

@@ -47,13 +47,30 @@ pub(crate) fn fetch(
         size: source.file.size,
         at: partial.len,
     });
+    if let Err(error) = complete(http, source, &mut partial, stop) {
+        if partial.len == 0 {
+            // Nothing to go on from; the error being reported matters more than one of this.
+            let _ = std::fs::remove_file(part);
+        }
+        return Err(error);
+    }
+    partial.check()
+}
+
+/// Asks until all bytes are here or trying again has no use.
+fn complete(
+    http: &Http<'_>,
+    source: Source<'_>,
+    partial: &mut Partial<'_>,
+    stop: &AtomicBool,
+) -> Result<()> {
     let mut backoff = Backoff::new(http.options);
     while partial.len < source.file.size {
         if stop.load(Ordering::Relaxed) {
             return Err(stopped(source.file, partial.len));
         }
         let before = partial.len;
-        match attempt(http, source, &mut partial, stop) {
+        match attempt(http, source, partial, stop) {
             Ok(()) => {}
             Err(failure) => {
                 if matches!(failure.error, HubError::WrongLength { .. }) {
@@ -79,7 +96,7 @@ pub(crate) fn fetch(
             }
         }
     }
-    partial.check()
+    Ok(())
 }
 
 /// One request, from where the part ends.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::{Model, Pass, Rows};
-use crate::arch::{Position, Rope, RopeScaling, Spec};
+use crate::arch::{FinalNorm, Position, Rope, RopeScaling, Spec};
 use crate::nn::attention::{Direction, ScoreBias};
 use crate::nn::{
     Block, Builder, Cache, CacheType, Embedding, Norm, Over, Plan, Rotary, RotaryTable, Site, Step,
@@ -17,13 +17,55 @@ pub struct Decoder {
     spec: Spec,
     device: Device,
     embedding: Embedding,
-    /// Tables `[rows, hidden]` of positions and block positions.
-    learned: Option<[Tensor; 2]>,
+    /// What is added for a token's place.
+    places: Vec<Places>,
+    embedding_norm: Option<Norm>,
     rotary: Option<Rotary>,
+    /// That of layers with a window, where it is another.
+    windowed: Option<Rotary>,
     blocks: Vec<Block>,
-    norm: Norm,
+    norm: Option<Norm>,
     weight_bytes: usize,
     n_params: usize,
+}
+
+/// Learned vectors `[rows, hidden]`, of which place p of a plan has row p + `offset`.
+struct Places {
+    table: Tensor,
+    offset: usize,
+    place: fn(&Plan, usize) -> usize,
+}
+
+impl Places {
+    fn load(
+        builder: &Builder<'_>,
+        name: &str,
+        [rows, hidden]: [usize; 2],
+        place: fn(&Plan, usize) -> usize,
+    ) -> Result<Self> {
+        Ok(Self {
+            table: builder.table(name, rows, hidden)?,
+            offset: 0,
+            place,
+        })
+    }
+
+    /// The vectors of a step's tokens, `[T, hidden]`.
+    fn lookup(&self, step: &Step<'_>) -> Result<Tensor> {
+        let rows = self.table.dim(0)?;
+        let limit = rows.saturating_sub(self.offset);
+        let ids = (step.start..step.start + step.len)
+            .map(|i| match (self.place)(step.plan, i) {
+                p if p < limit => Ok((p + self.offset) as u32),
+                p => Err(Error::ContextFull {
+                    needed: p + 1,
+                    limit,
+                }),
+            })
+            .collect::<Result<Vec<u32>>>()?;
+        let ids = Tensor::new(ids, self.table.device())?;
+        Ok(self.table.index_select(&ids, 0)?)
+    }
 }
 
 impl Decoder {
@@ -42,26 +84,33 @@ impl Decoder {
             progress(layer, spec.n_layers);
             blocks.push(Block::load(builder, spec, site(builder, spec, layer)?)?);
         }
-        let norm = builder.norm("output_norm", spec.hidden_size, spec.norm)?;
+        let norm = match spec.head.norm {
+            FinalNorm::Present => Some(builder.norm("output_norm", spec.hidden_size, spec.norm)?),
+            FinalNorm::Absent => None,
+        };
+        let embedding_norm = match spec.embedding.norm {
+            Some(norm) => Some(builder.norm("token_embd_norm", spec.hidden_size, norm)?),
+            None => None,
+        };
         let rotary = match spec.position.rope() {
             Some(rope) => Some(Rotary::new(&with_divisors(rope, builder)?)),
             None => None,
         };
-        let learned = match spec.position {
-            Position::LearnedBlocks { rows } => Some([
-                builder.table("position_embd", rows, spec.hidden_size)?,
-                builder.table("block_position_embd", rows, spec.hidden_size)?,
-            ]),
+        let windowed = match &spec.position {
+            Position::RopeByWindow { windowed, .. } => Some(Rotary::new(windowed)),
             _ => None,
         };
+        let places = places(builder, spec)?;
         builder.weights.finish()?;
         progress(spec.n_layers, spec.n_layers);
         Ok(Self {
             spec: spec.clone(),
             device: builder.device.clone(),
             embedding,
-            learned,
+            places,
+            embedding_norm,
             rotary,
+            windowed,
             blocks,
             norm,
             weight_bytes: builder.bytes(),
@@ -69,50 +118,50 @@ impl Decoder {
         })
     }
 
-    /// The learned vectors of the step's positions, `[T, hidden]`.
-    fn places(&self, [positions, blocks]: &[Tensor; 2], step: &Step<'_>) -> Result<Tensor> {
-        let rows = |table: &Tensor, place: &dyn Fn(usize) -> usize| -> Result<Tensor> {
-            let limit = table.dim(0)?;
-            let ids = (step.start..step.start + step.len)
-                .map(|i| match place(i) {
-                    p if p < limit => Ok(p as u32),
-                    p => Err(Error::ContextFull {
-                        needed: p + 1,
-                        limit,
-                    }),
-                })
-                .collect::<Result<Vec<u32>>>()?;
-            Ok(table.index_select(&Tensor::new(ids, &self.device)?, 0)?)
-        };
-        let plan = step.plan;
-        let positions = rows(positions, &|i| plan.position(i))?;
-        Ok((positions + rows(blocks, &|i| plan.block(i))?)?)
-    }
-
     fn step<'a>(&self, start: usize, len: usize, pass: Pass<'a>) -> Step<'a> {
         let plan = pass.plan;
         let positions = (start..start + len).map(|i| plan.position(i));
         let rotary = match (&self.rotary, &self.spec.position) {
-            (Some(rotary), Position::Rope2d(_)) => {
-                rotary.table_2d(positions, (start..start + len).map(|i| plan.block(i)))
-            }
-            (Some(rotary), _) => rotary.table(positions, plan.prompt_len),
+            (Some(rotary), Position::Rope2d(_)) => rotary.table_2d(
+                positions.clone(),
+                (start..start + len).map(|i| plan.block(i)),
+            ),
+            (Some(rotary), _) => rotary.table(positions.clone(), plan.prompt_len),
             (None, _) => RotaryTable::none(),
         };
+        let windowed = self.windowed.as_ref();
         Step {
             start,
             len,
             plan,
             rotary,
+            windowed: windowed.map(|rotary| rotary.table(positions, plan.prompt_len)),
             trace: pass.trace,
         }
     }
 }
 
+/// The tables of learned positions.
+fn places(builder: &Builder<'_>, spec: &Spec) -> Result<Vec<Places>> {
+    let hidden = spec.hidden_size;
+    match spec.position {
+        Position::Learned { rows, offset } => {
+            let table = Places::load(builder, "position_embd", [rows, hidden], Plan::position)?;
+            Ok(vec![Places { offset, ..table }])
+        }
+        Position::LearnedBlocks { rows } => Ok(vec![
+            Places::load(builder, "position_embd", [rows, hidden], Plan::position)?,
+            Places::load(builder, "block_position_embd", [rows, hidden], Plan::block)?,
+        ]),
+        _ => Ok(Vec::new()),
+    }
+}
+
 fn site(builder: &Builder<'_>, spec: &Spec, layer: usize) -> Result<Site> {
     let prefix = format!("blk.{layer}");
-    let bias = match spec.position {
-        Position::Relative(bias) => Some(Arc::new(ScoreBias::load(
+    let bias = match &spec.position {
+        Position::Alibi { slopes } => Some(Arc::new(ScoreBias::Slopes(slopes.clone()))),
+        &Position::Relative(bias) => Some(Arc::new(ScoreBias::load(
             builder,
             &format!("{prefix}.attn_rel_b"),
             bias,
@@ -185,8 +234,11 @@ impl Model for Decoder {
         if let Some(scale) = self.spec.embedding.scale {
             x = (x * f64::from(scale))?;
         }
-        if let Some(tables) = &self.learned {
-            x = (x + self.places(tables, &step)?)?;
+        for places in &self.places {
+            x = (x + places.lookup(&step)?)?;
+        }
+        if let Some(norm) = &self.embedding_norm {
+            x = norm.forward(&x)?;
         }
         if let Some(trace) = pass.trace {
             trace.add("embd".to_string(), &x)?;
@@ -197,7 +249,10 @@ impl Model for Decoder {
         if pass.rows == Rows::Last {
             x = x.narrow(0, ids.len() - 1, 1)?;
         }
-        let logits = self.embedding.logits(&self.norm.forward(&x)?)?;
+        if let Some(norm) = &self.norm {
+            x = norm.forward(&x)?;
+        }
+        let logits = self.embedding.logits(&x)?;
         cache.advance(ids.len());
         Ok(logits.to_dtype(DType::F32)?.to_device(&Device::Cpu)?)
     }

@@ -150,6 +150,7 @@ impl Model for Seq2Seq {
             len,
             plan: &plan,
             rotary: RotaryTable::none(),
+            windowed: None,
             trace,
         };
         let mut x = self.embedding.lookup(prompt)?;
@@ -180,6 +181,7 @@ impl Model for Seq2Seq {
             len: ids.len(),
             plan: &Plan::START,
             rotary: RotaryTable::none(),
+            windowed: None,
             trace: pass.trace,
         };
         let mut x = self.embedding.lookup(ids)?;

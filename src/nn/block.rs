@@ -39,6 +39,8 @@ pub struct Block {
     cross: Option<(Norm, Attention)>,
     /// The norm of the feed-forward branch, where it has its own.
     ffn_norm: Option<Norm>,
+    /// The norms of what the two branches give, where there are such.
+    after: Option<[Norm; 2]>,
     mlp: Mlp,
 }
 
@@ -66,7 +68,15 @@ impl Block {
             },
             ffn_norm: match spec.placement {
                 Placement::Parallel => None,
-                Placement::Pre | Placement::Deep { .. } => Some(norm("ffn_norm")?),
+                Placement::Pre
+                | Placement::Post
+                | Placement::Sandwich
+                | Placement::ParallelTwoNorms
+                | Placement::Deep { .. } => Some(norm("ffn_norm")?),
+            },
+            after: match spec.placement {
+                Placement::Sandwich => Some([norm("post_attention_norm")?, norm("post_ffw_norm")?]),
+                _ => None,
             },
             mlp: Mlp::load(builder, &prefix, spec.hidden_size, &spec.ffn)?,
             prefix,
@@ -90,9 +100,15 @@ impl Block {
         cache: &mut LayerCache,
         memory: Option<(&LayerCache, usize)>,
     ) -> Result<Tensor> {
-        let normed = self.attn_norm.forward(x)?;
-        let attn = self.attention.forward(&normed, step, cache)?;
+        let normed = match self.placement {
+            Placement::Post => x.clone(),
+            _ => self.attn_norm.forward(x)?,
+        };
+        let mut attn = self.attention.forward(&normed, step, cache)?;
         step.trace(&self.prefix, "attn_out", &attn)?;
+        if let Some([norm, _]) = &self.after {
+            attn = norm.forward(&attn)?;
+        }
         let ffn_norm = |h: &Tensor| match &self.ffn_norm {
             Some(norm) => norm.forward(h),
             None => Ok(normed.clone()),
@@ -100,10 +116,13 @@ impl Block {
         let mlp = |x: &Tensor| -> Result<Tensor> {
             let ffn = self.mlp.forward(x)?;
             step.trace(&self.prefix, "ffn_out", &ffn)?;
-            Ok(ffn)
+            match &self.after {
+                Some([_, norm]) => norm.forward(&ffn),
+                None => Ok(ffn),
+            }
         };
         let y = match self.placement {
-            Placement::Pre | Placement::Parallel => {
+            Placement::Pre | Placement::Sandwich | Placement::Parallel => {
                 let mut h = (x + attn)?;
                 if let (Some((norm, attention)), Some((memory, len))) = (&self.cross, memory) {
                     let cross = attention.recall(&norm.forward(&h)?, step, memory, len)?;
@@ -112,6 +131,11 @@ impl Block {
                 }
                 let ffn = mlp(&ffn_norm(&h)?)?;
                 (h + ffn)?
+            }
+            Placement::ParallelTwoNorms => ((x + attn)? + mlp(&ffn_norm(x)?)?)?,
+            Placement::Post => {
+                let h = self.attn_norm.forward(&(x + attn)?)?;
+                ffn_norm(&(&h + mlp(&h)?)?)?
             }
             Placement::Deep { alpha } => {
                 let h = ((&normed * alpha)? + attn)?;

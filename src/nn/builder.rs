@@ -91,9 +91,20 @@ impl<'a> Builder<'a> {
 
     /// A matrix `[rows, cols]`, in the encoding it is to be kept in.
     pub fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<HostTensor<'_>> {
-        let tensor = self.weights.read(name, &[rows, cols])?;
-        let encoding = self.storage.encoding(tensor.encoding, &[rows, cols], name);
-        self.count(encoding, rows * cols);
+        let shape = [rows, cols];
+        let wanted = self.storage.target(Encoding::F32, &shape, name);
+        if wanted.is_quantized()
+            && let Some(blocks) = self.weights.read_blocks(name, &shape, wanted)?
+        {
+            self.count(wanted, rows * cols);
+            return Ok(blocks);
+        }
+        self.convert(self.weights.read(name, &shape)?, name)
+    }
+
+    fn convert<'t>(&self, tensor: HostTensor<'t>, name: &str) -> Result<HostTensor<'t>> {
+        let encoding = self.storage.encoding(tensor.encoding, &tensor.shape, name);
+        self.count(encoding, tensor.len());
         if encoding == tensor.encoding {
             return Ok(tensor);
         }
@@ -104,6 +115,24 @@ impl<'a> Builder<'a> {
             e => e,
         };
         Ok(tensor.to_encoding(encoding).map_err(named)?.into_owned())
+    }
+
+    /// The `count` matrices `[rows, cols]` that are stacked in `name`, as linear layers.
+    pub fn stack(&self, name: &str, count: usize, [rows, cols]: [usize; 2]) -> Result<Vec<Linear>> {
+        let stack = self.weights.read(name, &[count, rows, cols])?;
+        let bytes = stack.data.len() / count;
+        stack
+            .data
+            .chunks_exact(bytes)
+            .map(|data| {
+                let matrix = HostTensor {
+                    encoding: stack.encoding,
+                    shape: vec![rows, cols],
+                    data: data.into(),
+                };
+                Linear::new(self.convert(matrix, name)?, None, &self.device)
+            })
+            .collect()
     }
 
     /// A small tensor's numbers on the host.

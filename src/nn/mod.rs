@@ -7,6 +7,7 @@ mod block;
 mod builder;
 mod cache;
 mod embedding;
+mod experts;
 mod linear;
 mod mlp;
 mod norm;

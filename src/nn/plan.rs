@@ -96,6 +96,8 @@ pub struct Step<'a> {
     pub plan: &'a Plan,
     /// cos and sin for this step's tokens.
     pub rotary: RotaryTable,
+    /// Those of layers with a window, where they are others.
+    pub windowed: Option<RotaryTable>,
     pub trace: Option<&'a Trace>,
 }
 
@@ -110,6 +112,14 @@ impl Step<'_> {
         begin..at + 1
     }
 
+    /// cos and sin for a layer with this window.
+    pub fn rotary(&self, window: Option<usize>) -> &RotaryTable {
+        match (&self.windowed, window) {
+            (Some(table), Some(_)) => table,
+            _ => &self.rotary,
+        }
+    }
+
     /// A step of `len` tokens from the first on, in which nothing turns.
     pub fn unturned(len: usize) -> Self {
         Self {
@@ -117,6 +127,7 @@ impl Step<'_> {
             len,
             plan: &Plan::START,
             rotary: RotaryTable::none(),
+            windowed: None,
             trace: None,
         }
     }

@@ -21,6 +21,7 @@ impl Rotary {
             inv_freq: frequencies(rope, 0),
             amplitude: match &rope.scaling {
                 RopeScaling::Yarn(yarn) => yarn.attention_factor as f32,
+                RopeScaling::Long(long) => long.attention_factor as f32,
                 _ => 1.0,
             },
             rope: rope.clone(),
@@ -50,6 +51,13 @@ impl Rotary {
                 common.min(old_len)
             }
             RopeScaling::Dynamic { original, .. } if new_len > original => 0,
+            // Past the original length all keys must have been turned by the long divisors.
+            RopeScaling::Long(ref long) if new_len > long.original || old_len > long.original => {
+                match old_len.min(new_len) > long.original {
+                    true => common,
+                    false => 0,
+                }
+            }
             RopeScaling::PromptNtk { .. }
                 if frequencies(&self.rope, old_len) != frequencies(&self.rope, new_len) =>
             {
@@ -67,7 +75,7 @@ impl Rotary {
     ) -> RotaryTable {
         let len = match self.rope.scaling {
             // As the reference: the base follows the longest position seen so far.
-            RopeScaling::Dynamic { .. } => {
+            RopeScaling::Dynamic { .. } | RopeScaling::Long(_) => {
                 positions.clone().max().map_or(0, |p| p + 1).max(prompt_len)
             }
             _ => prompt_len,
@@ -97,7 +105,7 @@ impl Rotary {
     fn band(&self, offset: usize, positions: impl Iterator<Item = usize>, len: usize) -> Band {
         let stretched;
         let inv_freq = match self.rope.scaling {
-            RopeScaling::Dynamic { .. } | RopeScaling::PromptNtk { .. } => {
+            RopeScaling::Dynamic { .. } | RopeScaling::PromptNtk { .. } | RopeScaling::Long(_) => {
                 stretched = frequencies(&self.rope, len);
                 &stretched
             }
@@ -256,11 +264,9 @@ fn frequencies(rope: &Rope, len: usize) -> Vec<f32> {
             let alpha = (doublings.ceil().exp2() - 1.0).max(1.0);
             powers(rope.theta * alpha.powf(dim / (dim - 2.0)))
         }
-        RopeScaling::Divisors(divisors) => plain
-            .iter()
-            .zip(divisors)
-            .map(|(f, &d)| f / f64::from(d))
-            .collect(),
+        RopeScaling::Divisors(divisors) => divided(&plain, divisors),
+        RopeScaling::Long(long) if len > long.original => divided(&plain, &long.long),
+        RopeScaling::Long(long) => divided(&plain, &long.short),
     };
     scaled
         .into_iter()
@@ -269,6 +275,11 @@ fn frequencies(rope: &Rope, len: usize) -> Vec<f32> {
             FrequencyPrecision::F16 => f16::from_f64(f).to_f32(),
         })
         .collect()
+}
+
+fn divided(frequencies: &[f64], divisors: &[f32]) -> Vec<f64> {
+    let pairs = frequencies.iter().zip(divisors);
+    pairs.map(|(f, &d)| f / f64::from(d)).collect()
 }
 
 /// YaRN's blend of stretched and plain frequencies (Peng et al. 2023, eqs. 17 to 23).

@@ -147,12 +147,9 @@ impl Block for Q6_K {
     #[inline(always)]
     fn codes(block: &[u8], i: usize) -> [u32; 8] {
         let (n, j) = (i / 4, i % 4);
-        let low = &block[64 * n + 32 * (j % 2)..][..32];
-        let high = &block[128 + 32 * n..][..32];
-        std::array::from_fn(|g| {
-            let low = (word(low, g) >> (j / 2 * 4)) & NIBBLES;
-            low | ((word(high, g) >> (2 * j)) & PAIRS) << 4
-        })
+        let low = wide_nibbles(&block[64 * n + 32 * (j % 2)..][..32], j / 2);
+        let high = pairs(&block[128 + 32 * n..][..32], j);
+        std::array::from_fn(|g| low[g] | high[g] << 4)
     }
 
     #[inline(always)]

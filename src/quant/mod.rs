@@ -5,6 +5,7 @@ mod encoding;
 pub mod kernels;
 mod matrix;
 mod pack;
+mod quantize;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -13,3 +14,4 @@ pub use encoding::Encoding;
 pub use kernels::Isa;
 pub use kernels::pool::set_threads;
 pub use matrix::Matrix;
+pub use quantize::quantize;

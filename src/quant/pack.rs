@@ -49,10 +49,22 @@ fn put_codes<F: Block>(codes: [u32; 8], out: &mut [u8], r: usize) {
     let mut put = |chunk: usize, word: u32| {
         out[chunk * GROUP + 4 * r..][..4].copy_from_slice(&word.to_le_bytes());
     };
-    let bits = |at: usize| (0..8).fold(0, |w, g| w | ((codes[g] >> at) & BITS) << g);
-    let pairs = |c: usize, at: usize| {
-        (0..4).fold(0, |w, j| w | ((codes[4 * c + j] >> at) & PAIRS) << (2 * j))
+    let bits = |at: usize| {
+        let mut word = 0;
+        for (g, c) in codes.iter().enumerate() {
+            word |= ((c >> at) & BITS) << g;
+        }
+        word
     };
+    let pairs = |four: [u32; 4], at: usize| {
+        let mut word = 0;
+        for (j, c) in four.iter().enumerate() {
+            word |= ((c >> at) & PAIRS) << (2 * j);
+        }
+        word
+    };
+    let [a, b, c, d, e, f, g, h] = codes;
+    let (first, last) = ([a, b, c, d], [e, f, g, h]);
     if matches!(
         F::CODES,
         Codes::Four | Codes::Five | Codes::Six | Codes::Table
@@ -64,10 +76,17 @@ fn put_codes<F: Block>(codes: [u32; 8], out: &mut [u8], r: usize) {
     match F::CODES {
         Codes::Four | Codes::Table => {}
         Codes::Five => put(4, bits(4)),
-        Codes::Six => (0..2).for_each(|c| put(4 + c, pairs(c, 4))),
-        Codes::Two => (0..2).for_each(|c| put(c, pairs(c, 0))),
+        Codes::Six => {
+            put(4, pairs(first, 4));
+            put(5, pairs(last, 4));
+        }
+        Codes::Two => {
+            put(0, pairs(first, 0));
+            put(1, pairs(last, 0));
+        }
         Codes::Three => {
-            (0..2).for_each(|c| put(c, pairs(c, 0)));
+            put(0, pairs(first, 0));
+            put(1, pairs(last, 0));
             put(2, bits(2));
         }
         Codes::Byte => (0..8).for_each(|g| put(g, codes[g])),

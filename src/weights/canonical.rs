@@ -2,12 +2,14 @@
 //! apart, and a record of what was used.
 
 use std::borrow::Cow;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Mutex;
 
 use super::{Checkpoint, HostTensor, TensorInfo};
 use crate::arch::{Change, Rule, TensorTable};
+use crate::quant::Encoding;
 use crate::{Error, Result};
 
 /// The suffixes that a rule's names stand for.
@@ -16,10 +18,54 @@ pub(super) const SUFFIXES: [&str; 3] = [".weight", ".bias", ""];
 /// How one canonical tensor is made.
 struct Recipe {
     stored: String,
+    /// The stored tensors by their numbers, where it takes several, stacked.
+    stack: BTreeMap<usize, String>,
     /// Rows of the stored tensor, in order; `None` for all of them.
     rows: Option<Vec<Range<usize>>>,
     change: Change,
     info: TensorInfo,
+}
+
+impl Recipe {
+    /// The canonical tensor out of the stored one, whose rows are in `encoding`.
+    fn make<'a>(&self, stored: Cow<'a, [u8]>, encoding: Encoding) -> Result<HostTensor<'a>> {
+        let shape = self.info.shape.clone();
+        let n_rows = n_rows(&shape);
+        let row_bytes = encoding.bytes_of(self.info.len() / n_rows).unwrap_or(0);
+        let stored = match self.change {
+            Change::Transpose => Cow::Owned(transpose(&stored, encoding, row_bytes)),
+            _ => stored,
+        };
+        let data = match &self.rows {
+            None => stored,
+            Some(ranges) => {
+                let mut out = Vec::with_capacity(n_rows * row_bytes);
+                for range in ranges {
+                    out.extend_from_slice(&stored[range.start * row_bytes..range.end * row_bytes]);
+                }
+                Cow::Owned(out)
+            }
+        };
+        let tensor = HostTensor {
+            encoding,
+            shape,
+            data,
+        };
+        Ok(match self.change {
+            Change::None | Change::Transpose => tensor,
+            Change::RopePairs { heads, rotary } => HostTensor {
+                data: Cow::Owned(part_rope_pairs(
+                    &tensor.data,
+                    row_bytes,
+                    n_rows / heads,
+                    rotary,
+                )),
+                ..tensor
+            },
+            Change::PlusOne => tensor.map(|v| v + 1.0)?,
+            Change::UnitRows => unit_rows(&tensor)?,
+        })
+    }
 }
 
 /// A checkpoint under canonical names.
@@ -38,7 +84,7 @@ impl Weights {
     /// If a fused tensor does not have the rows that the table divides, or two stored tensors
     /// claim one canonical name.
     pub fn new(checkpoint: Box<dyn Checkpoint>, table: &TensorTable) -> Result<Self> {
-        let mut recipes = BTreeMap::new();
+        let mut recipes: BTreeMap<String, Recipe> = BTreeMap::new();
         let mut unknown = Vec::new();
         for info in checkpoint.tensors().values() {
             let name = match table.optional_prefix {
@@ -57,17 +103,39 @@ impl Weights {
                 }
                 continue;
             };
-            for (canonical, recipe) in parts(checkpoint.as_ref(), rule, info)? {
-                let canonical = format!("{}{suffix}", fill(canonical, &numbers));
-                let other = recipes.insert(canonical.clone(), recipe);
-                if let Some(other) = other {
-                    return Err(Error::tensor(
-                        checkpoint.path(),
-                        &info.name,
-                        format!("holds {canonical}, and so does {}", other.stored),
-                    ));
+            for (pattern, mut recipe) in parts(checkpoint.as_ref(), rule, info, suffix)? {
+                let canonical = format!("{}{suffix}", fill(pattern, &numbers));
+                // A number that the canonical name lacks counts the pieces of a stack.
+                let piece = numbers.get(pattern.matches("{}").count()).copied();
+                if let Some(piece) = piece {
+                    recipe.stack.insert(piece, info.name.clone());
+                }
+                match recipes.entry(canonical) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(recipe);
+                    }
+                    Entry::Occupied(mut entry) => {
+                        let error =
+                            |message: String| Error::tensor(checkpoint.path(), &info.name, message);
+                        let name = entry.key().clone();
+                        let other = entry.get_mut();
+                        let Some(piece) = piece.filter(|p| !other.stack.contains_key(p)) else {
+                            let message = format!("holds {name}, and so does {}", other.stored);
+                            return Err(error(message));
+                        };
+                        if (&other.info.shape, other.info.encoding)
+                            != (&recipe.info.shape, recipe.info.encoding)
+                        {
+                            let message = format!("differs in shape or type from {}", other.stored);
+                            return Err(error(message));
+                        }
+                        other.stack.insert(piece, info.name.clone());
+                    }
                 }
             }
+        }
+        for recipe in recipes.values_mut().filter(|r| !r.stack.is_empty()) {
+            recipe.close_stack(checkpoint.as_ref())?;
         }
         Ok(Self {
             checkpoint,
@@ -97,6 +165,44 @@ impl Weights {
     /// # Errors
     /// If it is missing, of another shape, or cannot be read.
     pub fn read(&self, name: &str, shape: &[usize]) -> Result<HostTensor<'_>> {
+        let recipe = self.recipe(name, shape)?;
+        let stored = match recipe.stack.is_empty() {
+            true => self.checkpoint.read(&recipe.stored)?,
+            false => {
+                let mut all = Vec::with_capacity(recipe.info.bytes);
+                for name in recipe.stack.values() {
+                    all.extend_from_slice(&self.checkpoint.read(name)?);
+                }
+                Cow::Owned(all)
+            }
+        };
+        let tensor = recipe.make(stored, recipe.info.encoding)?;
+        self.ignore(name);
+        Ok(tensor)
+    }
+
+    /// As [`Weights::read`], in blocks of `encoding`, where the checkpoint holds integers that fit
+    /// them bit for bit ([`Checkpoint::read_blocks`]); `None` where it does not.
+    pub fn read_blocks(
+        &self,
+        name: &str,
+        shape: &[usize],
+        encoding: Encoding,
+    ) -> Result<Option<HostTensor<'_>>> {
+        let recipe = self.recipe(name, shape)?;
+        let moves_rows = matches!(recipe.change, Change::None | Change::RopePairs { .. });
+        if !moves_rows || !recipe.stack.is_empty() {
+            return Ok(None);
+        }
+        let Some(blocks) = self.checkpoint.read_blocks(&recipe.stored, encoding)? else {
+            return Ok(None);
+        };
+        let tensor = recipe.make(Cow::Owned(blocks), encoding)?;
+        self.ignore(name);
+        Ok(Some(tensor))
+    }
+
+    fn recipe(&self, name: &str, shape: &[usize]) -> Result<&Recipe> {
         let path = self.checkpoint.path();
         let Some(recipe) = self.recipes.get(name) else {
             return Err(Error::tensor(
@@ -118,11 +224,7 @@ impl Weights {
                 ),
             ));
         }
-        let tensor = self.make(recipe)?;
-        if let Ok(mut used) = self.used.lock() {
-            used.insert(name.to_string());
-        }
-        Ok(tensor)
+        Ok(recipe)
     }
 
     /// Leaves a tensor unused on purpose.
@@ -138,42 +240,6 @@ impl Weights {
             Some(name) => format!("; not understood instead: {name}"),
             None => String::new(),
         }
-    }
-
-    fn make(&self, recipe: &Recipe) -> Result<HostTensor<'_>> {
-        let stored = self.checkpoint.read(&recipe.stored)?;
-        let encoding = recipe.info.encoding;
-        let shape = recipe.info.shape.clone();
-        let n_rows = shape.first().copied().unwrap_or(1).max(1);
-        let row_bytes = recipe.info.bytes / n_rows;
-        let data = match &recipe.rows {
-            None => stored,
-            Some(ranges) => {
-                let mut out = Vec::with_capacity(recipe.info.bytes);
-                for range in ranges {
-                    out.extend_from_slice(&stored[range.start * row_bytes..range.end * row_bytes]);
-                }
-                Cow::Owned(out)
-            }
-        };
-        let tensor = HostTensor {
-            encoding,
-            shape,
-            data,
-        };
-        Ok(match recipe.change {
-            Change::None => tensor,
-            Change::RopePairs { heads, rotary } => HostTensor {
-                data: Cow::Owned(part_rope_pairs(
-                    &tensor.data,
-                    row_bytes,
-                    n_rows / heads,
-                    rotary,
-                )),
-                ..tensor
-            },
-            Change::PlusOne => tensor.map(|v| v + 1.0)?,
-        })
     }
 
     /// Checks that the model used every tensor of the checkpoint.
@@ -195,6 +261,7 @@ impl Weights {
                     .filter(|(name, _)| !used.contains(*name))
                     .map(|(_, recipe)| recipe.stored.as_str()),
             )
+            .filter(|stored| !self.checkpoint.is_idle(stored))
             .collect();
         let Some(first) = spare.first() else {
             return Ok(());
@@ -218,9 +285,27 @@ fn parts(
     checkpoint: &dyn Checkpoint,
     rule: &Rule,
     stored: &TensorInfo,
+    suffix: &str,
 ) -> Result<Vec<(&'static str, Recipe)>> {
     let error = |message: String| Error::tensor(checkpoint.path(), &stored.name, message);
-    let n_rows = stored.shape.first().copied().unwrap_or(1);
+    let mut stored = stored.clone();
+    let mut change = rule.change;
+    match change {
+        // Vectors lie as they are.
+        Change::Transpose | Change::UnitRows if stored.shape.len() != 2 || suffix == ".bias" => {
+            change = Change::None;
+        }
+        Change::Transpose if stored.encoding.block_len() > 1 => {
+            return Err(error(format!(
+                "is stored transposed, which {} blocks cannot be",
+                stored.encoding
+            )));
+        }
+        Change::Transpose => stored.shape.reverse(),
+        _ => {}
+    }
+    let stored = &stored;
+    let n_rows = n_rows(&stored.shape);
     let group: usize = rule.parts.iter().filter_map(|p| p.rows).sum();
     if group > 0 && group.checked_mul(rule.groups) != Some(n_rows) {
         return Err(error(format!(
@@ -245,7 +330,12 @@ fn parts(
             let ranges = (0..rule.groups)
                 .map(|g| g * group + at..g * group + at + rows)
                 .collect();
-            shape[0] = rows * rule.groups;
+            match shape.as_mut_slice() {
+                // Matrix by matrix.
+                [_, in_each, _] => *in_each = rows,
+                [all, ..] => *all = rows * rule.groups,
+                [] => {}
+            }
             at += rows;
             ranges
         });
@@ -255,13 +345,69 @@ fn parts(
             part.canonical,
             Recipe {
                 stored: stored.name.clone(),
+                stack: BTreeMap::new(),
                 rows,
-                change: rule.change,
+                change,
                 info,
             },
         ));
     }
     Ok(out)
+}
+
+impl Recipe {
+    /// Turns the shape of one piece into that of all of them.
+    fn close_stack(&mut self, checkpoint: &dyn Checkpoint) -> Result<()> {
+        let error = |message: String| Error::tensor(checkpoint.path(), &self.stored, message);
+        let gap = (0..).zip(self.stack.keys()).find(|(i, piece)| i != *piece);
+        if let Some((missing, _)) = gap {
+            return Err(error(format!("number {missing} of its stack is missing")));
+        }
+        if self.change != Change::None || self.rows.is_some() {
+            return Err(error("only whole tensors can be stacked".to_string()));
+        }
+        let mut shape = vec![self.stack.len()];
+        shape.extend(&self.info.shape);
+        self.info = TensorInfo::new(&self.stored, self.info.encoding, shape)
+            .ok_or_else(|| error("the stack is absurdly large".to_string()))?;
+        Ok(())
+    }
+}
+
+/// How many rows there are, in all the matrices of a stack together.
+fn n_rows(shape: &[usize]) -> usize {
+    match shape {
+        [stack @ .., _] if stack.len() > 1 => stack.iter().product::<usize>().max(1),
+        shape => shape.first().copied().unwrap_or(1).max(1),
+    }
+}
+
+/// The transpose of a stored matrix; `row_bytes` are those of a row of the result.
+fn transpose(data: &[u8], encoding: Encoding, row_bytes: usize) -> Vec<u8> {
+    let size = encoding.bytes_of(1).unwrap_or(1).max(1);
+    let stored_rows = (row_bytes / size).max(1);
+    let stored_row_bytes = data.len() / stored_rows;
+    let mut out = Vec::with_capacity(data.len());
+    for at in (0..stored_row_bytes).step_by(size) {
+        for row in data.chunks_exact(stored_row_bytes.max(1)) {
+            out.extend_from_slice(&row[at..at + size]);
+        }
+    }
+    out
+}
+
+/// Divides each row by its L2 norm; the encoding stays.
+fn unit_rows(tensor: &HostTensor<'_>) -> Result<HostTensor<'static>> {
+    let mut values = tensor.to_f32()?;
+    let cols = tensor.shape.last().copied().unwrap_or(1).max(1);
+    for row in values.chunks_exact_mut(cols) {
+        let norm = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+        let norm = norm.sqrt().max(1e-12);
+        row.iter_mut()
+            .for_each(|v| *v = (f64::from(*v) / norm) as f32);
+    }
+    let plain = HostTensor::from_f32(tensor.shape.clone(), &values);
+    Ok(plain.to_encoding(tensor.encoding)?.into_owned())
 }
 
 /// Rows of each head with pairs side by side → pairs half of `rotary` apart.

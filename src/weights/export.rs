@@ -135,7 +135,8 @@ impl Export {
 
     fn change<'a>(&self, tensor: HostTensor<'a>) -> Result<HostTensor<'a>> {
         Ok(match self.rule.change {
-            Change::None => tensor,
+            // No GGUF layout is transposed, and rows that are to have unit length have it already.
+            Change::None | Change::Transpose | Change::UnitRows => tensor,
             Change::RopePairs { heads, rotary } => {
                 let rows = self.shape.first().copied().unwrap_or(1).max(1);
                 let row_bytes = tensor.data.len() / rows;

@@ -9,6 +9,7 @@ pub mod export;
 pub mod gguf;
 mod host;
 mod map;
+pub mod packed;
 mod pytorch;
 mod safetensors;
 
@@ -79,4 +80,15 @@ pub trait Checkpoint: Send + Sync {
 
     /// The files that hold the tensors.
     fn files(&self) -> Vec<PathBuf>;
+
+    /// A matrix in blocks of `encoding`, if the checkpoint holds integers that fit them bit for
+    /// bit although [`Checkpoint::tensors`] presents floats; `None` otherwise.
+    fn read_blocks(&self, _name: &str, _encoding: Encoding) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Whether a tensor changes nothing, so that a model without a place for it may leave it.
+    fn is_idle(&self, _name: &str) -> bool {
+        false
+    }
 }

@@ -1,7 +1,10 @@
 //! Checkpoint readers against the libraries that write the formats, and against hostile files.
 //! `data/` is made by `tests/generators`.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod hostile;
+mod packed;
 mod pytorch;
 
 use std::collections::BTreeMap;
@@ -9,16 +12,6 @@ use std::path::{Path, PathBuf};
 
 use wick::quant::Encoding;
 use wick::weights::Checkpoint;
-
-/// The read-only data beside the repository, where there is any.
-fn shared(path: &str) -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared")).join(path);
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
-}
 
 fn data(name: &str) -> PathBuf {
     Path::new(concat!(

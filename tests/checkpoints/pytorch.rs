@@ -4,7 +4,8 @@ use std::path::Path;
 
 use wick::weights::{Checkpoint, PyTorch, Safetensors};
 
-use super::{contents, data, shared};
+use super::common::shared;
+use super::{contents, data};
 
 fn error(path: &Path) -> String {
     match PyTorch::open_file(path) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use wick::hub::HubError;
 
-use crate::bed::{Bed, ID, weights};
+use crate::bed::{Bed, ID, files, weights};
 use crate::stand_in::{Fault, commit};
 
 /// First bytes of the ranges that the second host was asked for.
@@ -124,7 +124,9 @@ fn wrong_content_is_never_visible() {
             "{message}"
         );
         assert!(!bed.snapshot().join(name).exists());
-        bed.assert_no_leftovers();
+        let bytes = files().into_iter().find(|f| f.0 == name).unwrap().1;
+        let blob = bed.blob(name, &bytes);
+        assert!(!blob.exists() && !blob.with_added_extension("incomplete").exists());
         bed.resolve(ID).unwrap();
         assert_fetched(&bed);
     }
@@ -222,6 +224,14 @@ fn retry_after_is_minded_and_an_endless_refusal_ends() {
     );
     assert!(!error.to_string().contains("secret"), "{error}");
     assert_eq!(ranges(&bed).len(), 3);
+}
+
+#[test]
+fn a_file_that_never_began_leaves_nothing() {
+    let bed = Bed::new();
+    bed.hub.fault("/cdn/", Fault::Status(403, "", ""), 1);
+    bed.resolve(ID).unwrap_err();
+    bed.assert_no_leftovers();
 }
 
 #[test]

@@ -5,10 +5,15 @@ use crate::arch::RelativeBias;
 use crate::nn::Builder;
 
 /// A bias for each head.
-pub struct ScoreBias {
-    /// `[n_heads, 2·reach + 1]`: by key position minus query position, from −reach to reach.
-    by_distance: Vec<f32>,
-    reach: usize,
+pub enum ScoreBias {
+    Table {
+        /// `[n_heads, 2·reach + 1]`: by key position minus query position, from −reach to reach.
+        by_distance: Vec<f32>,
+        reach: usize,
+    },
+    /// ALiBi: what scores lose with each position of distance, for each head. (The paper's bias
+    /// by the key's position alone differs by what softmax cancels, and is less exact.)
+    Slopes(Vec<f32>),
 }
 
 /// Whether keys after the query have buckets of their own.
@@ -36,14 +41,19 @@ impl ScoreBias {
                 by_distance.push(table[bucket * n_heads + head] * bias.scale);
             }
         }
-        Ok(Self { by_distance, reach })
+        Ok(Self::Table { by_distance, reach })
     }
 
     /// The bias of one head's query at a position for a key at another.
     pub fn at(&self, head: usize, query: usize, key: usize) -> f32 {
-        let reach = self.reach as isize;
-        let distance = (key as isize - query as isize).clamp(-reach, reach);
-        self.by_distance[head * (2 * self.reach + 1) + (distance + reach) as usize]
+        let distance = key as isize - query as isize;
+        match self {
+            Self::Table { by_distance, reach } => {
+                let r = *reach as isize;
+                by_distance[head * (2 * reach + 1) + (distance.clamp(-r, r) + r) as usize]
+            }
+            Self::Slopes(slopes) => slopes[head] * distance as f32,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Over, Shape, Sight};
 use crate::Result;
 use crate::arch::QueryScale;
 use crate::nn::cache::Plane;
-use crate::nn::{Side, Step};
+use crate::nn::{RotaryTable, Side, Step};
 
 /// Keys of one tile: 64 vectors of 128 f32 are 32 KiB, an L1 cache.
 const KEY_TILE: usize = 64;
@@ -21,14 +21,14 @@ const PARALLEL_WORK: usize = 1 << 18;
 /// Writes the step's keys and values, `[T, kv_heads, head_dim]` each.
 pub(super) fn write(
     step: &Step<'_>,
+    rotary: &RotaryTable,
     [k, v]: [&Tensor; 2],
-    keys: &mut Plane,
-    values: &mut Plane,
+    [keys, values]: [&mut Plane; 2],
 ) -> Result<()> {
     let (_, kv_heads, head_dim) = k.dims3()?;
     let mut k: Vec<f32> = k.flatten_all()?.to_vec1()?;
     let v: Vec<f32> = v.flatten_all()?.to_vec1()?;
-    step.rotary.turn(&mut k, head_dim, kv_heads, Side::Key);
+    rotary.turn(&mut k, head_dim, kv_heads, Side::Key);
     let vectors = k.chunks_exact(head_dim).zip(v.chunks_exact(head_dim));
     for (i, (k, v)) in vectors.enumerate() {
         keys.write(i % kv_heads, step.start + i / kv_heads, k);
@@ -44,12 +44,14 @@ pub(super) fn mix(sight: Sight<'_>, q: &Tensor, keys: &Plane, values: &Plane) ->
         kv_heads,
         head_dim,
         query_scale,
+        window,
         ..
     } = sight.shape;
     let step = sight.step;
     let mut q: Vec<f32> = q.flatten_all()?.to_vec1()?;
     if sight.over == Over::Sequence {
-        step.rotary.turn(&mut q, head_dim, n_heads, Side::Query);
+        step.rotary(window)
+            .turn(&mut q, head_dim, n_heads, Side::Query);
     }
     if query_scale != QueryScale::None {
         for (i, token) in q.chunks_exact_mut(n_heads * head_dim).enumerate() {
@@ -110,6 +112,7 @@ impl Tile<'_> {
             kv_heads,
             head_dim,
             scale,
+            softcap,
             ..
         } = self.sight.shape;
         let step = self.sight.step;
@@ -147,6 +150,11 @@ impl Tile<'_> {
                 let q = query(r);
                 for j in lo..hi {
                     weights[j] = dot(q, &key_tile[j * head_dim..(j + 1) * head_dim]) * scale;
+                }
+                if let Some(cap) = softcap {
+                    for weight in &mut weights[lo..hi] {
+                        *weight = cap * (*weight / cap).tanh();
+                    }
                 }
                 if let Some(bias) = self.sight.bias {
                     let head = self.head * shared + r % shared;

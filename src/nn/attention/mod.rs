@@ -12,7 +12,7 @@ use candle_core::{Device, Tensor};
 
 pub use bias::{Direction, ScoreBias};
 
-use super::{Builder, CacheType, LayerCache, Linear, Norm, Step};
+use super::{Builder, CacheType, LayerCache, Linear, Norm, RotaryTable, Step};
 use crate::Result;
 use crate::arch::{self, AttentionBias, QkNorm, QueryScale, Spec};
 
@@ -24,6 +24,7 @@ pub struct Attention {
     output: Linear,
     q_norm: Option<Norm>,
     k_norm: Option<Norm>,
+    clip: Option<f32>,
     shape: Shape,
     bias: Option<Arc<ScoreBias>>,
     device: Device,
@@ -37,6 +38,7 @@ struct Shape {
     head_dim: usize,
     scale: f32,
     query_scale: QueryScale,
+    softcap: Option<f32>,
     window: Option<usize>,
 }
 
@@ -93,7 +95,9 @@ impl Attention {
             scale,
             query_scale,
             bias,
+            clip,
             qk_norm,
+            softcap,
             window,
         } = &spec.attention;
         let name = |part: &str| format!("{stem}_{part}");
@@ -120,8 +124,10 @@ impl Attention {
                 head_dim: *head_dim,
                 scale: *scale,
                 query_scale: *query_scale,
+                softcap: *softcap,
                 window: window.of_layer(layer),
             },
+            clip: *clip,
             bias: score_bias,
             device: builder.device.clone(),
         })
@@ -129,12 +135,19 @@ impl Attention {
 
     /// One projection, `[T, hidden]` to `[T, heads, head_dim]`.
     fn heads(&self, x: &Tensor, linear: &Linear, n: usize, norm: Option<&Norm>) -> Result<Tensor> {
-        let y = linear.forward(x)?;
+        let mut y = linear.forward(x)?;
+        if let Some(clip) = self.clip {
+            y = y.clamp(-clip, clip)?;
+        }
         let y = y.reshape((x.dim(0)?, n, self.shape.head_dim))?;
         match norm {
             Some(norm) => norm.forward(&y),
             None => Ok(y),
         }
+    }
+
+    fn rotary<'s>(&self, step: &'s Step<'_>) -> &'s RotaryTable {
+        step.rotary(self.shape.window)
     }
 
     fn queries(&self, x: &Tensor) -> Result<Tensor> {
@@ -156,10 +169,10 @@ impl Attention {
         let [k, v] = self.keys_and_values(x)?;
         match cache {
             LayerCache::Host { keys, values } => {
-                host::write(step, [&k, &v], keys, values)?;
+                host::write(step, self.rotary(step), [&k, &v], [keys, values])?;
             }
             LayerCache::Device { keys, values } => {
-                tensors::write(step, [&k, &v], keys, values)?;
+                tensors::write(step, self.rotary(step), [&k, &v], [keys, values])?;
             }
         }
         self.look(q, step, cache, Over::Sequence)
@@ -176,8 +189,12 @@ impl Attention {
         let [k, v] = self.keys_and_values(states)?;
         let step = Step::unturned(len);
         match &mut cache {
-            LayerCache::Host { keys, values } => host::write(&step, [&k, &v], keys, values)?,
-            LayerCache::Device { keys, values } => tensors::write(&step, [&k, &v], keys, values)?,
+            LayerCache::Host { keys, values } => {
+                host::write(&step, &step.rotary, [&k, &v], [keys, values])?;
+            }
+            LayerCache::Device { keys, values } => {
+                tensors::write(&step, &step.rotary, [&k, &v], [keys, values])?;
+            }
         }
         Ok(cache)
     }

@@ -15,11 +15,11 @@ fn by_head(x: &Tensor) -> Result<Tensor> {
 /// As [`super::host::write`], into `[kv_heads, capacity, head_dim]`.
 pub(super) fn write(
     step: &Step<'_>,
+    rotary: &RotaryTable,
     [k, v]: [&Tensor; 2],
-    keys: &mut Tensor,
-    values: &mut Tensor,
+    [keys, values]: [&mut Tensor; 2],
 ) -> Result<()> {
-    let k = by_head(&turn(&step.rotary, k, Side::Key)?)?.to_dtype(keys.dtype())?;
+    let k = by_head(&turn(rotary, k, Side::Key)?)?.to_dtype(keys.dtype())?;
     let v = by_head(v)?.to_dtype(values.dtype())?;
     keys.slice_set(&k, 1, step.start)?;
     values.slice_set(&v, 1, step.start)?;
@@ -30,7 +30,7 @@ pub(super) fn write(
 pub(super) fn mix(sight: Sight<'_>, q: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
     let (shape, step, total) = (sight.shape, sight.step, sight.total());
     let mut q = match sight.over {
-        Over::Sequence => by_head(&turn(&step.rotary, q, Side::Query)?)?,
+        Over::Sequence => by_head(&turn(step.rotary(shape.window), q, Side::Query)?)?,
         Over::Memory(_) => by_head(q)?,
     };
     if shape.query_scale != QueryScale::None {
@@ -47,7 +47,10 @@ pub(super) fn mix(sight: Sight<'_>, q: &Tensor, keys: &Tensor, values: &Tensor) 
     // Queries of one key head side by side: [kv_heads, shared · T, d].
     let shared = shape.n_heads / shape.kv_heads;
     let q = q.reshape((shape.kv_heads, shared * step.len, shape.head_dim))?;
-    let scores = (q.matmul(&keys.t()?)? * f64::from(shape.scale))?;
+    let mut scores = (q.matmul(&keys.t()?)? * f64::from(shape.scale))?;
+    if let Some(cap) = shape.softcap.map(f64::from) {
+        scores = ((scores / cap)?.tanh()? * cap)?;
+    }
     let scores = scores
         .reshape((shape.n_heads, step.len, total))?
         .broadcast_add(&added(sight, scores.device())?)?;

@@ -6,6 +6,26 @@
 // Loops over the lanes and tokens of several arrays at once read better with their indices.
 #![allow(clippy::needless_range_loop)]
 
+/// `[expr; 8]` with the index `$i` in each: unlike `array::from_fn`, it calls no function that lacks
+/// the caller's target features, which would keep the vectors out of registers.
+#[cfg(target_arch = "x86_64")]
+macro_rules! eight {
+    ($i:ident => $e:expr) => {
+        eight!(@ $i, $e, 0 1 2 3 4 5 6 7)
+    };
+    (@ $i:ident, $e:expr, $($n:literal)*) => {
+        [$({ let $i: usize = $n; $e }),*]
+    };
+}
+
+/// `[expr; 2]`, as [`eight`].
+#[cfg(target_arch = "x86_64")]
+macro_rules! two {
+    ($i:ident => $e:expr) => {
+        eight!(@ $i, $e, 0 1)
+    };
+}
+
 pub mod activations;
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::activations::{Columns, Quantized, QuantizedRows, next_tile};
 use super::forms::{BLOCK, Float, FloatPanel, Form, IntPanel, PANEL, Tile};
@@ -105,14 +106,31 @@ fn share(len: usize, i: usize, n: usize) -> Range<usize> {
     len * i / n..len * (i + 1) / n
 }
 
+/// Pieces of a job for each thread: what one falls behind with, a neighbour on the same core or a
+/// slower core being the cause, the others take over.
+const PIECES: usize = 4;
+
 /// Calls `f` with ranges that together are `0..len`, on as many threads as there are.
 pub fn for_ranges(len: usize, f: impl Fn(Range<usize>) + Sync) {
     let pool = pool::current();
     let parts = pool.threads().min(len);
-    pool.run(parts, &|i| f(share(len, i, parts)));
+    let pieces = match parts {
+        0 | 1 => parts,
+        _ => (parts * PIECES).min(len),
+    };
+    let next = AtomicUsize::new(0);
+    pool.run(parts, &|_| {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= pieces {
+                break;
+            }
+            f(share(len, i, pieces));
+        }
+    });
 }
 
-/// Fills `items`, each `size` long, several at a time on different threads: `f(first, part)`.
+/// Fills the items of `out`, each `size` long, on all threads: `f(first item, several items)`.
 pub fn fill_parts<T: Send>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
     let n = out.len() / size.max(1);
     let out = Disjoint::new(out);

@@ -44,7 +44,7 @@ unsafe fn tiles<const FLOAT: u8>(panel: &FloatPanel<'_>, x: &[f32], out: &mut Ti
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
 unsafe fn column<const FLOAT: u8>(data: *const u8, k: usize) -> [__m256; 2] {
-    [0, 1].map(|h| {
+    let half = |h: usize| {
         // SAFETY: half a column of 16 numbers.
         unsafe {
             if FLOAT == 2 {
@@ -56,7 +56,8 @@ unsafe fn column<const FLOAT: u8>(data: *const u8, k: usize) -> [__m256; 2] {
             }
             _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(words)))
         }
-    })
+    };
+    [half(0), half(1)]
 }
 
 /// # Safety

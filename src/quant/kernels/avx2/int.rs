@@ -62,19 +62,33 @@ unsafe fn tile<F: Form, const T: usize, const H: usize>(
                         scales::<F>(panel.scales.as_ptr(), b, first + h),
                     )
                 };
+                // Half of the codes at a time where all and what else is in use do not fit into
+                // registers: their magnitudes, or a scale for each half.
+                let in_halves = F::CODES.is_signed() || F::SCALES.by_halves();
+                let [first_four, last_four] = [[w[0], w[1], w[2], w[3]], [w[4], w[5], w[6], w[7]]];
+                let mut low = [_mm256_setzero_si256(); T];
+                for t in 0..T {
+                    // SAFETY: block `b` of a row of `x`, by the caller's check.
+                    low[t] = unsafe {
+                        let a = rows[t].0.add(b * BLOCK);
+                        match in_halves {
+                            true => dot::<F, 4>(&first_four, a),
+                            false => dot::<F, 8>(&w, a),
+                        }
+                    };
+                }
                 for t in 0..T {
                     let (a, meta, halves) = rows[t];
-                    // SAFETY: block `b` of a row of `x`, by the caller's check.
-                    acc[h][t] = unsafe {
-                        step::<F>(
-                            &w,
-                            &s,
-                            a.add(b * BLOCK),
-                            &*meta.add(b),
-                            &*halves.add(b),
-                            acc[h][t],
-                        )
-                    };
+                    // SAFETY: as above.
+                    unsafe {
+                        let high = match in_halves {
+                            true => dot::<F, 4>(&last_four, a.add(b * BLOCK + BLOCK / 2)),
+                            false => _mm256_setzero_si256(),
+                        };
+                        let dots = [low[t], high];
+                        acc[h][t] =
+                            scaled::<F>(dots, &s, &*meta.add(b), &*halves.add(b), acc[h][t]);
+                    }
                 }
             }
         }
@@ -94,37 +108,26 @@ struct EightScales {
     min: [__m256; 2],
 }
 
-/// One block of one token: `acc + scale * codes · a + min * sum(a)`.
-///
-/// # Safety
-/// AVX2, FMA, F16C; `a` points to a block.
+/// One block of one token: `acc + scale * dots + min * sum(a)`, `dots` of the first and the last
+/// half of the block or of any two parts.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn step<F: Form>(
-    w: &[__m256i; 8],
+#[target_feature(enable = "avx2,fma")]
+fn scaled<F: Form>(
+    dots: [__m256i; 2],
     s: &EightScales,
-    a: *const i8,
     meta: &[f32; 4],
     halves: &[f32; 2],
     acc: __m256,
 ) -> __m256 {
     let scale = _mm256_set1_ps(meta[0]);
     if F::SCALES.by_halves() {
-        // SAFETY: eight groups of four codes are a block.
-        let (low, high) = unsafe {
-            (
-                dot::<F, 4>(&[w[0], w[1], w[2], w[3]], a),
-                dot::<F, 4>(&[w[4], w[5], w[6], w[7]], a.add(16)),
-            )
-        };
-        let y = _mm256_mul_ps(_mm256_cvtepi32_ps(low), s.scale[0]);
-        let y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(high), s.scale[1], y);
+        let y = _mm256_mul_ps(_mm256_cvtepi32_ps(dots[0]), s.scale[0]);
+        let y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[1]), s.scale[1], y);
         let acc = _mm256_fmadd_ps(s.min[0], _mm256_set1_ps(halves[0]), acc);
         let acc = _mm256_fmadd_ps(s.min[1], _mm256_set1_ps(halves[1]), acc);
         return _mm256_fmadd_ps(y, scale, acc);
     }
-    // SAFETY: as above.
-    let dot = _mm256_cvtepi32_ps(unsafe { dot::<F, 8>(w, a) });
+    let dot = _mm256_cvtepi32_ps(_mm256_add_epi32(dots[0], dots[1]));
     match F::SCALES {
         Scales::Block { offset: 0 } => _mm256_fmadd_ps(s.scale[0], _mm256_mul_ps(dot, scale), acc),
         Scales::Block { offset: 8 } => {
@@ -189,7 +192,7 @@ unsafe fn unpack<F: Form>(p: *const u8, h: usize) -> [__m256i; 8] {
     let four = _mm256_set1_epi8(15);
     let nibbles = || -> [__m256i; 8] {
         let v = [chunk(0), chunk(1), chunk(2), chunk(3)];
-        std::array::from_fn(|g| {
+        eight!(g => {
             let v = if g < 4 {
                 v[g]
             } else {
@@ -220,26 +223,27 @@ unsafe fn unpack<F: Form>(p: *const u8, h: usize) -> [__m256i; 8] {
         Codes::Four => nibbles(),
         Codes::Five => {
             let (low, high) = (nibbles(), chunk(4));
-            std::array::from_fn(|g| _mm256_or_si256(low[g], bit(high, g, 4)))
+            eight!(g => _mm256_or_si256(low[g], bit(high, g, 4)))
         }
         Codes::Six => {
             let (low, high) = (nibbles(), [chunk(4), chunk(5)]);
-            std::array::from_fn(|g| _mm256_or_si256(low[g], pair(high[g / 4], g % 4, 4)))
+            eight!(g => _mm256_or_si256(low[g], pair(high[g / 4], g % 4, 4)))
         }
         Codes::Two => {
             let v = [chunk(0), chunk(1)];
-            std::array::from_fn(|g| pair(v[g / 4], g % 4, 0))
+            eight!(g => pair(v[g / 4], g % 4, 0))
         }
         Codes::Three => {
             let (low, high) = ([chunk(0), chunk(1)], chunk(2));
-            std::array::from_fn(|g| _mm256_or_si256(pair(low[g / 4], g % 4, 0), bit(high, g, 2)))
+            eight!(g => _mm256_or_si256(pair(low[g / 4], g % 4, 0), bit(high, g, 2)))
         }
-        Codes::Byte => std::array::from_fn(chunk),
+        Codes::Byte => eight!(g => chunk(g)),
         Codes::Table => {
             // SAFETY: the table has 16 bytes.
             let table = unsafe { _mm_loadu_si128(IQ4_NL_VALUES.as_ptr().cast()) };
             let table = _mm256_broadcastsi128_si256(table);
-            nibbles().map(|v| _mm256_shuffle_epi8(table, v))
+            let low = nibbles();
+            eight!(g => _mm256_shuffle_epi8(table, low[g]))
         }
     }
 }
@@ -285,20 +289,19 @@ unsafe fn scales<F: Form>(p: *const u8, b: usize, h: usize) -> EightScales {
         }
         Scales::Halves { offset } => {
             let d = half(0);
-            let scale = [0, 1].map(|k| _mm256_mul_ps(d, signed(bytes((2 + 2 * i + k) * PANEL))));
+            let scale = two!(k => _mm256_mul_ps(d, signed(bytes((2 + 2 * i + k) * PANEL))));
             EightScales {
                 scale,
-                min: scale.map(|s| minus(offset, s)),
+                min: two!(k => minus(offset, scale[k])),
             }
         }
         Scales::HalvesMin => {
             let (d, dmin) = (half(0), minus(1, half(2 * PANEL)));
-            let both = [0, 1].map(|k| _mm256_cvtepu8_epi32(bytes((4 + 2 * i + k) * PANEL)));
+            let both = two!(k => _mm256_cvtepu8_epi32(bytes((4 + 2 * i + k) * PANEL)));
             let low = |v| _mm256_and_si256(v, _mm256_set1_epi32(15));
             EightScales {
-                scale: both.map(|v| _mm256_mul_ps(d, _mm256_cvtepi32_ps(low(v)))),
-                min: both
-                    .map(|v| _mm256_mul_ps(dmin, _mm256_cvtepi32_ps(_mm256_srli_epi32::<4>(v)))),
+                scale: two!(k => _mm256_mul_ps(d, _mm256_cvtepi32_ps(low(both[k])))),
+                min: two!(k => _mm256_mul_ps(dmin, _mm256_cvtepi32_ps(_mm256_srli_epi32::<4>(both[k])))),
             }
         }
     }

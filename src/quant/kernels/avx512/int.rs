@@ -143,7 +143,7 @@ unsafe fn unpack<F: Form>(p: *const u8) -> [__m512i; 8] {
     let chunk = |c: usize| unsafe { _mm512_loadu_si512(p.add(c * GROUP).cast()) };
     let nibbles = || -> [__m512i; 8] {
         let v = [chunk(0), chunk(1), chunk(2), chunk(3)];
-        std::array::from_fn(|g| {
+        eight!(g => {
             let v = if g < 4 {
                 v[g]
             } else {
@@ -165,34 +165,35 @@ unsafe fn unpack<F: Form>(p: *const u8) -> [__m512i; 8] {
         Codes::Four => nibbles(),
         Codes::Five => {
             let (low, high) = (nibbles(), chunk(4));
-            std::array::from_fn(|g| _mm512_or_si512(low[g], field(high, g, 4, 1 << 4)))
+            eight!(g => _mm512_or_si512(low[g], field(high, g, 4, 1 << 4)))
         }
         Codes::Six => {
             let (low, high) = (nibbles(), [chunk(4), chunk(5)]);
-            std::array::from_fn(|g| {
+            eight!(g => {
                 _mm512_or_si512(low[g], field(high[g / 4], 2 * (g % 4), 4, 3 << 4))
             })
         }
         Codes::Two => {
             let v = [chunk(0), chunk(1)];
-            std::array::from_fn(|g| field(v[g / 4], 2 * (g % 4), 0, 3))
+            eight!(g => field(v[g / 4], 2 * (g % 4), 0, 3))
         }
         Codes::Three => {
             let (low, high) = ([chunk(0), chunk(1)], chunk(2));
-            std::array::from_fn(|g| {
+            eight!(g => {
                 _mm512_or_si512(
                     field(low[g / 4], 2 * (g % 4), 0, 3),
                     field(high, g, 2, 1 << 2),
                 )
             })
         }
-        Codes::Byte => std::array::from_fn(|g| _mm512_xor_si512(chunk(g), _mm512_set1_epi8(-128))),
+        Codes::Byte => eight!(g => _mm512_xor_si512(chunk(g), _mm512_set1_epi8(-128))),
         Codes::Table => {
             // SAFETY: the table has 16 bytes.
             let table = unsafe { _mm_loadu_si128(IQ4_NL_VALUES.as_ptr().cast()) };
             let table = _mm_xor_si128(table, _mm_set1_epi8(-128));
             let table = _mm512_broadcast_i32x4(table);
-            nibbles().map(|v| _mm512_shuffle_epi8(table, v))
+            let low = nibbles();
+            eight!(g => _mm512_shuffle_epi8(table, low[g]))
         }
     }
 }
@@ -236,20 +237,19 @@ unsafe fn scales<F: Form>(p: *const u8, b: usize) -> RowScales {
         }
         Scales::Halves { offset } => {
             let d = half(0);
-            let scale = [0, 1].map(|k| _mm512_mul_ps(d, signed(bytes((2 + 2 * i + k) * PANEL))));
+            let scale = two!(k => _mm512_mul_ps(d, signed(bytes((2 + 2 * i + k) * PANEL))));
             RowScales {
                 scale,
-                min: scale.map(|s| minus(offset, s)),
+                min: two!(k => minus(offset, scale[k])),
             }
         }
         Scales::HalvesMin => {
             let (d, dmin) = (half(0), minus(1, half(2 * PANEL)));
-            let both = [0, 1].map(|k| _mm512_cvtepu8_epi32(bytes((4 + 2 * i + k) * PANEL)));
+            let both = two!(k => _mm512_cvtepu8_epi32(bytes((4 + 2 * i + k) * PANEL)));
             let low = |v| _mm512_and_si512(v, _mm512_set1_epi32(15));
             RowScales {
-                scale: both.map(|v| _mm512_mul_ps(d, _mm512_cvtepi32_ps(low(v)))),
-                min: both
-                    .map(|v| _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(_mm512_srli_epi32::<4>(v)))),
+                scale: two!(k => _mm512_mul_ps(d, _mm512_cvtepi32_ps(low(both[k])))),
+                min: two!(k => _mm512_mul_ps(dmin, _mm512_cvtepi32_ps(_mm512_srli_epi32::<4>(both[k])))),
             }
         }
     }
