@@ -12,6 +12,7 @@ mod map;
 pub mod packed;
 mod pytorch;
 mod safetensors;
+mod sum;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use host::HostTensor;
 pub use map::Map;
 pub use pytorch::PyTorch;
 pub use safetensors::Safetensors;
+pub use sum::Sum;
 
 use crate::Result;
 use crate::quant::Encoding;
