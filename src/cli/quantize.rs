@@ -9,8 +9,9 @@ use super::figures::bytes;
 use super::flags::{HubArgs, Quant};
 use super::interrupt::Interrupt;
 use super::output::Output;
+use super::progress::Steps;
 use super::ui::Ui;
-use super::{open, progress, threads};
+use super::{open, threads};
 use crate::nn::Storage;
 use crate::quantize::{Written, to_gguf};
 
@@ -51,7 +52,7 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
     interrupt.remove_if_stopped(crate::quantize::partial(&args.output));
     let found = open::find(&args.model, &args.hub, ui)?;
     let mut tensors: Vec<Written> = Vec::new();
-    let bar = progress::tensors(ui);
+    let mut bar = Steps::tensors(ui);
     let n = threads::number(args.threads)?;
     threads::with(n, || {
         to_gguf(
@@ -60,11 +61,11 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
             &args.output,
             &mut |one, all| {
                 tensors.push(one.clone());
-                progress::at(&bar, tensors.len(), all);
+                bar.at(tensors.len(), all);
             },
         )
     })??;
-    bar.finish_and_clear();
+    bar.finish();
     table(&tensors)?;
     let before = found.opened.file_bytes();
     let after = std::fs::metadata(&args.output).map_or(0, |m| m.len());
