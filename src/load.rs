@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
-use crate::arch::{self, Config, Family, HeadWeight, Spec, Structure};
+use crate::arch::{self, AttentionBias, Config, Family, HeadWeight, Spec, Structure};
 use crate::generate::Defaults;
 use crate::model::{Decoder, Model, Seq2Seq};
 use crate::nn::{Builder, Storage};
@@ -114,6 +114,7 @@ impl Opened {
             }
         };
         let weights = Weights::new(Box::new(file), &table)?;
+        add_biases(&mut spec, &weights);
         spec.head.weight = match weights.has("output.weight") {
             true => HeadWeight::Own,
             false => HeadWeight::Tied,
@@ -157,6 +158,20 @@ impl Opened {
         let size = |p: &PathBuf| std::fs::metadata(p).map_or(0, |m| m.len());
         files.iter().map(size).sum()
     }
+}
+
+/// GGUF's metadata do not say whether linear layers have biases: the first layer does.
+fn add_biases(spec: &mut Spec, weights: &Weights) {
+    let has = |part: &str| weights.has(&format!("blk.0.{part}.bias"));
+    if spec.attention.bias == AttentionBias::None {
+        spec.attention.bias = match (has("attn_q"), has("attn_output")) {
+            (true, true) => AttentionBias::All,
+            (true, false) => AttentionBias::Qkv,
+            (false, true) => AttentionBias::Output,
+            (false, false) => AttentionBias::None,
+        };
+    }
+    spec.ffn.bias |= has("ffn_up");
 }
 
 /// The checkpoint of a folder: safetensors before PyTorch files, sharded before single.

@@ -14,17 +14,7 @@ pub const BAICHUAN: Family = Family {
     tensors: |spec| hub_tensors(spec, Change::None),
     gguf: Some(GgufFamily {
         architecture: ARCHITECTURE,
-        declare: |m| {
-            // llama.cpp knows the 13B by its 40 layers.
-            let layers = m.size("baichuan.block_count")?;
-            let max_bias = m.opt_f64("baichuan.attention.max_alibi_bias")?;
-            let mut spec = gguf_keys::decoder(m, ARCHITECTURE, Pairing::Half)?;
-            if layers == 40 || max_bias.is_some() {
-                spec.position =
-                    Position::alibi(spec.attention.n_heads, max_bias.unwrap_or(MAX_BIAS));
-            }
-            Ok(spec)
-        },
+        declare: gguf_declare,
         metadata: |spec| gguf_keys::metadata(spec, ARCHITECTURE),
         tensors: |spec| match spec.vocab_size {
             VOCAB2 => gguf_tensors(spec, Change::UnitRows),
@@ -41,7 +31,7 @@ pub const BAICHUAN2: Family = Family {
     tensors: |spec| hub_tensors(spec, Change::UnitRows),
     gguf: Some(GgufFamily {
         architecture: ARCHITECTURE,
-        declare: |m| gguf_keys::decoder(m, ARCHITECTURE, Pairing::Half),
+        declare: gguf_declare,
         metadata: |spec| gguf_keys::metadata(spec, ARCHITECTURE),
         tensors: |spec| gguf_tensors(spec, Change::UnitRows),
     }),
@@ -71,6 +61,17 @@ fn declare(c: &Config, family: &'static str) -> Result<Spec> {
     }
     c.only("num_key_value_heads", &[json!(spec.attention.n_heads)])?;
     c.finish(&["z_loss_weight"])?;
+    Ok(spec)
+}
+
+fn gguf_declare(m: &Config) -> Result<Spec> {
+    // llama.cpp knows the 13B by its 40 layers.
+    let layers = m.size("baichuan.block_count")?;
+    let max_bias = m.opt_f64("baichuan.attention.max_alibi_bias")?;
+    let mut spec = gguf_keys::decoder(m, ARCHITECTURE, Pairing::Half)?;
+    if layers == 40 || max_bias.is_some() {
+        spec.position = Position::alibi(spec.attention.n_heads, max_bias.unwrap_or(MAX_BIAS));
+    }
     Ok(spec)
 }
 

@@ -101,9 +101,10 @@ fn declare(c: &Config) -> Result<Spec> {
         "new_decoder_architecture",
         model_type_is(c, &["RefinedWeb"]),
     )?;
+    let multi_query = flag("multi_query", true)?;
     let kv_heads = match c.opt_size("num_kv_heads")?.or(c.opt_size("n_head_kv")?) {
         Some(n) if grouped => n,
-        _ if flag("multi_query", true)? && !grouped => 1,
+        _ if multi_query && !grouped => 1,
         _ => n_heads,
     };
     if kv_heads > n_heads || !n_heads.is_multiple_of(kv_heads) {

@@ -31,6 +31,8 @@ mod rope;
 mod spec;
 mod t5;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use config::Config;
 pub use spec::*;

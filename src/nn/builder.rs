@@ -24,6 +24,10 @@ pub enum Storage {
     Quantized { layers: Encoding, ends: Encoding },
 }
 
+/// Small tensors that are never quantized (nor are they by llama.cpp): rounding a router changes
+/// which experts run, and tables of positions are looked up, not multiplied.
+const DELICATE: &[&str] = &["ffn_gate_inp", "position_embd", "attn_rel_b"];
+
 impl Storage {
     /// The encoding in which the matrix `name` (canonical) of `shape` is kept in memory: blocks
     /// stay as they are stored.
@@ -42,6 +46,7 @@ impl Storage {
             Self::Float(encoding) => encoding,
             Self::Quantized { layers, ends } => match name {
                 "token_embd.weight" | "output.weight" => ends,
+                _ if DELICATE.iter().any(|part| name.contains(part)) => stored,
                 _ => layers,
             },
         };

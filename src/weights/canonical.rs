@@ -63,7 +63,7 @@ impl Recipe {
                 ..tensor
             },
             Change::PlusOne => tensor.map(|v| v + 1.0)?,
-            Change::UnitRows => unit_rows(&tensor)?,
+            Change::UnitRows => unit_rows(tensor)?,
         })
     }
 }
@@ -242,7 +242,17 @@ impl Weights {
         }
     }
 
-    /// Checks that the model used every tensor of the checkpoint.
+    /// Whether a stored tensor is a bias of zeros, which some writers (AutoGPTQ) give to every
+    /// layer: it changes nothing where the model has no place for it.
+    fn is_zero_bias(&self, stored: &str) -> bool {
+        stored.ends_with(".bias")
+            && self
+                .checkpoint
+                .read(stored)
+                .is_ok_and(|bytes| bytes.iter().all(|&b| b == 0))
+    }
+
+    /// Checks that the model used every tensor of the checkpoint, but for biases of zeros.
     ///
     /// # Errors
     /// Names the tensors that were left over.
@@ -261,7 +271,7 @@ impl Weights {
                     .filter(|(name, _)| !used.contains(*name))
                     .map(|(_, recipe)| recipe.stored.as_str()),
             )
-            .filter(|stored| !self.checkpoint.is_idle(stored))
+            .filter(|stored| !self.is_zero_bias(stored))
             .collect();
         let Some(first) = spare.first() else {
             return Ok(());
@@ -396,15 +406,26 @@ fn transpose(data: &[u8], encoding: Encoding, row_bytes: usize) -> Vec<u8> {
     out
 }
 
-/// Divides each row by its L2 norm; the encoding stays.
-fn unit_rows(tensor: &HostTensor<'_>) -> Result<HostTensor<'static>> {
+/// Divides each row by its L2 norm; the encoding stays. Blocks whose rows have unit length but
+/// for their rounding were made from such rows and stay as they are.
+fn unit_rows<'a>(tensor: HostTensor<'a>) -> Result<HostTensor<'a>> {
+    const ROUNDING: f64 = 0.02;
     let mut values = tensor.to_f32()?;
     let cols = tensor.shape.last().copied().unwrap_or(1).max(1);
+    let length = |row: &[f32]| {
+        row.iter()
+            .map(|v| f64::from(*v).powi(2))
+            .sum::<f64>()
+            .sqrt()
+    };
+    let is_unit = |row: &[f32]| (length(row) - 1.0).abs() < ROUNDING;
+    if tensor.encoding.is_quantized() && values.chunks_exact(cols).all(is_unit) {
+        return Ok(tensor);
+    }
     for row in values.chunks_exact_mut(cols) {
-        let norm = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
-        let norm = norm.sqrt().max(1e-12);
+        let length = length(row).max(1e-12);
         row.iter_mut()
-            .for_each(|v| *v = (f64::from(*v) / norm) as f32);
+            .for_each(|v| *v = (f64::from(*v) / length) as f32);
     }
     let plain = HostTensor::from_f32(tensor.shape.clone(), &values);
     Ok(plain.to_encoding(tensor.encoding)?.into_owned())

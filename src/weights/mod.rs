@@ -86,9 +86,4 @@ pub trait Checkpoint: Send + Sync {
     fn read_blocks(&self, _name: &str, _encoding: Encoding) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
-
-    /// Whether a tensor changes nothing, so that a model without a place for it may leave it.
-    fn is_idle(&self, _name: &str) -> bool {
-        false
-    }
 }

@@ -4,6 +4,8 @@
 mod bias;
 mod host;
 mod tensors;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
