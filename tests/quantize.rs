@@ -7,6 +7,7 @@ use std::path::Path;
 use common::{
     Reference, greedy, load, max_gap, name, oracles, prompt_logits, rows, session, shared,
 };
+use wick::arch::FfnKind;
 use wick::load::Opened;
 use wick::nn::Storage;
 use wick::quant::Encoding;
@@ -102,6 +103,11 @@ fn mean_kl(reference: &[Vec<f32>], found: &[Vec<f32>]) -> f64 {
     sum / reference.len() as f64
 }
 
+fn has_experts(folder: &Path) -> bool {
+    let kind = Opened::open(folder).unwrap().spec.ffn.kind;
+    matches!(kind, FfnKind::Experts(_))
+}
+
 #[test]
 fn int8_and_int4_stay_near_f32() {
     // Random weights have no structure for blocks to profit from, so the oracles bound the
@@ -118,8 +124,11 @@ fn int8_and_int4_stay_near_f32() {
         let int8 = mean_kl(&wanted, &logits(INT8));
         let int4 = mean_kl(&wanted, &logits(INT4));
         println!("{name}: mean KL int8 {int8:.2e}, int4 {int4:.2e} nats");
-        assert!((0.0..1e-2).contains(&int8), "{name}: int8 {int8}");
-        assert!((0.0..0.7).contains(&int4), "{name}: int4 {int4}");
+        // Rounding can send a token to another expert, and random experts have nothing in common.
+        let routed = has_experts(&folder);
+        let bounds = if routed { [5e-2, 1.0] } else { [1e-2, 0.7] };
+        assert!((0.0..bounds[0]).contains(&int8), "{name}: int8 {int8}");
+        assert!((0.0..bounds[1]).contains(&int4), "{name}: int4 {int4}");
     }
 }
 

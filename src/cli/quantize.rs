@@ -9,8 +9,9 @@ use super::figures::bytes;
 use super::flags::{HubArgs, Quant};
 use super::interrupt::Interrupt;
 use super::output::Output;
+use super::progress::Steps;
 use super::ui::Ui;
-use super::{open, progress, threads};
+use super::{open, threads};
 use crate::load::Opened;
 use crate::nn::Storage;
 use crate::quantize::{Written, to_gguf};
@@ -59,7 +60,7 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
         found.opened = Opened::difference(&found.opened.path, base)?;
     }
     let mut tensors: Vec<Written> = Vec::new();
-    let bar = progress::tensors(ui);
+    let mut bar = Steps::tensors(ui);
     let n = threads::number(args.threads)?;
     threads::with(n, || {
         to_gguf(
@@ -68,11 +69,11 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
             &args.output,
             &mut |one, all| {
                 tensors.push(one.clone());
-                progress::at(&bar, tensors.len(), all);
+                bar.at(tensors.len(), all);
             },
         )
     })??;
-    bar.finish_and_clear();
+    bar.finish();
     table(&tensors)?;
     let before = found.opened.file_bytes();
     let after = std::fs::metadata(&args.output).map_or(0, |m| m.len());
