@@ -88,7 +88,34 @@ impl Linear {
 
     /// `[T, in]` to `[T, out]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.weight.matmul(x)?;
+        self.add_bias(self.weight.matmul(x)?)
+    }
+
+    /// Several layers on the same input; in host memory it is quantized once for all of them.
+    pub fn forward_many<const N: usize>(layers: [&Self; N], x: &Tensor) -> Result<[Tensor; N]> {
+        let matrices = layers.map(|l| match &l.weight {
+            Weight::Host(matrix) => Some(matrix),
+            _ => None,
+        });
+        let on_host: Vec<&Matrix> = matrices.into_iter().flatten().collect();
+        let products = match on_host.len() == N {
+            true => Matrix::matmul_many(&on_host, x)?,
+            false => layers
+                .iter()
+                .map(|l| l.weight.matmul(x))
+                .collect::<Result<_>>()?,
+        };
+        let outputs: Vec<Tensor> = layers
+            .iter()
+            .zip(products)
+            .map(|(l, y)| l.add_bias(y))
+            .collect::<Result<_>>()?;
+        outputs
+            .try_into()
+            .map_err(|_| Error::Unsupported("a product for each layer is wanted".to_string()))
+    }
+
+    fn add_bias(&self, y: Tensor) -> Result<Tensor> {
         Ok(match &self.bias {
             Some(bias) => y.broadcast_add(bias)?,
             None => y,

@@ -74,7 +74,10 @@ impl Layer {
     /// `[T, hidden]` to `[T, hidden]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let inner = match &self.gate {
-            Some(gate) => (activate(&gate.forward(x)?, self.activation)? * self.up.forward(x)?)?,
+            Some(gate) => {
+                let [gate, up] = Linear::forward_many([gate, &self.up], x)?;
+                (activate(&gate, self.activation)? * up)?
+            }
             None => activate(&self.up.forward(x)?, self.activation)?,
         };
         self.down.forward(&inner)

@@ -6,7 +6,7 @@ use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{Device, Tensor};
 use half::{bf16, f16};
 
-use crate::quant::Encoding;
+use crate::quant::{Encoding, quantize};
 use crate::{Error, Result};
 
 /// A tensor's numbers as stored: `data` holds `shape` in `encoding`, row by row, little-endian.
@@ -94,24 +94,30 @@ impl HostTensor<'_> {
                 .iter()
                 .flat_map(|&v| bf16::from_f32(v).to_le_bytes())
                 .collect(),
-            _ => {
-                let row = self.shape.last().copied().unwrap_or(1);
-                let dtype = encoding
-                    .to_candle()
-                    .filter(|_| encoding.is_quantized() && row.is_multiple_of(encoding.block_len()))
-                    .ok_or_else(|| {
-                        Error::Unsupported(format!("rows of {row} cannot be stored as {encoding}"))
-                    })?;
-                let rows = values.len() / row;
-                let tensor = Tensor::from_vec(values, (rows, row), &Device::Cpu)?;
-                QTensor::quantize(&tensor, dtype)?.data()?.into_owned()
-            }
+            _ => self.to_blocks(values, encoding)?,
         };
         Ok(HostTensor {
             encoding,
             shape: self.shape.clone(),
             data: Cow::Owned(data),
         })
+    }
+
+    /// `values`, the tensor's own, in blocks that no row shares with another.
+    fn to_blocks(&self, values: Vec<f32>, encoding: Encoding) -> Result<Vec<u8>> {
+        let row = self.shape.last().copied().unwrap_or(1);
+        let dtype = encoding
+            .to_candle()
+            .filter(|_| encoding.is_quantized() && row.is_multiple_of(encoding.block_len()))
+            .ok_or_else(|| {
+                Error::Unsupported(format!("rows of {row} cannot be stored as {encoding}"))
+            })?;
+        if matches!(encoding, Encoding::Q4_0 | Encoding::Q8_0) {
+            return quantize(&values, encoding);
+        }
+        let rows = values.len() / row;
+        let tensor = Tensor::from_vec(values, (rows, row), &Device::Cpu)?;
+        Ok(QTensor::quantize(&tensor, dtype)?.data()?.into_owned())
     }
 
     /// Every number changed by `f`, in f32.

@@ -135,13 +135,13 @@ impl Attention {
         })
     }
 
-    /// One projection, `[T, hidden]` to `[T, heads, head_dim]`.
-    fn heads(&self, x: &Tensor, linear: &Linear, n: usize, norm: Option<&Norm>) -> Result<Tensor> {
-        let mut y = linear.forward(x)?;
-        if let Some(clip) = self.clip {
-            y = y.clamp(-clip, clip)?;
-        }
-        let y = y.reshape((x.dim(0)?, n, self.shape.head_dim))?;
+    /// A projection's output as heads, `[T, n · head_dim]` to `[T, n, head_dim]`.
+    fn heads(&self, y: Tensor, n: usize, norm: Option<&Norm>) -> Result<Tensor> {
+        let y = match self.clip {
+            Some(clip) => y.clamp(-clip, clip)?,
+            None => y,
+        };
+        let y = y.reshape((y.dim(0)?, n, self.shape.head_dim))?;
         match norm {
             Some(norm) => norm.forward(&y),
             None => Ok(y),
@@ -152,23 +152,23 @@ impl Attention {
         step.rotary(self.shape.window)
     }
 
-    fn queries(&self, x: &Tensor) -> Result<Tensor> {
-        self.heads(x, &self.q, self.shape.n_heads, self.q_norm.as_ref())
+    fn as_queries(&self, y: Tensor) -> Result<Tensor> {
+        self.heads(y, self.shape.n_heads, self.q_norm.as_ref())
     }
 
-    /// Keys and values of `x`.
-    fn keys_and_values(&self, x: &Tensor) -> Result<[Tensor; 2]> {
+    fn as_keys_and_values(&self, [k, v]: [Tensor; 2]) -> Result<[Tensor; 2]> {
         let n = self.shape.kv_heads;
         Ok([
-            self.heads(x, &self.k, n, self.k_norm.as_ref())?,
-            self.heads(x, &self.v, n, None)?,
+            self.heads(k, n, self.k_norm.as_ref())?,
+            self.heads(v, n, None)?,
         ])
     }
 
     /// `[T, hidden]` to `[T, hidden]`; the step's keys and values go into `cache`.
     pub fn forward(&self, x: &Tensor, step: &Step<'_>, cache: &mut LayerCache) -> Result<Tensor> {
-        let q = self.queries(x)?;
-        let [k, v] = self.keys_and_values(x)?;
+        let [q, k, v] = Linear::forward_many([&self.q, &self.k, &self.v], x)?;
+        let q = self.as_queries(q)?;
+        let [k, v] = self.as_keys_and_values([k, v])?;
         match cache {
             LayerCache::Host { keys, values } => {
                 host::write(step, self.rotary(step), [&k, &v], [keys, values])?;
@@ -188,7 +188,7 @@ impl Attention {
             kv_heads, head_dim, ..
         } = self.shape;
         let mut cache = LayerCache::new(CacheType::F32, [kv_heads, len, head_dim], &self.device)?;
-        let [k, v] = self.keys_and_values(states)?;
+        let [k, v] = self.as_keys_and_values(Linear::forward_many([&self.k, &self.v], states)?)?;
         let step = Step::unturned(len);
         match &mut cache {
             LayerCache::Host { keys, values } => {
@@ -209,7 +209,12 @@ impl Attention {
         memory: &LayerCache,
         len: usize,
     ) -> Result<Tensor> {
-        self.look(self.queries(x)?, step, memory, Over::Memory(len))
+        self.look(
+            self.as_queries(self.q.forward(x)?)?,
+            step,
+            memory,
+            Over::Memory(len),
+        )
     }
 
     fn look(&self, q: Tensor, step: &Step<'_>, cache: &LayerCache, over: Over) -> Result<Tensor> {
