@@ -16,11 +16,17 @@ const PASSES: usize = 5;
 pub fn read_bandwidth() -> f64 {
     let mut words = vec![0u64; BYTES / 8];
     // Written once, so that every page is real memory.
-    words.par_iter_mut().enumerate().for_each(|(i, w)| *w = i as u64);
+    words
+        .par_iter_mut()
+        .enumerate()
+        .for_each(|(i, w)| *w = i as u64);
     let part = words.len().div_ceil(rayon::current_num_threads().max(1));
     let pass = || {
         let start = Instant::now();
-        let sum: u64 = words.par_chunks(part).map(sum).reduce(|| 0, u64::wrapping_add);
+        let sum: u64 = words
+            .par_chunks(part)
+            .map(sum)
+            .reduce(|| 0, u64::wrapping_add);
         black_box(sum);
         BYTES as f64 / start.elapsed().as_secs_f64()
     };

@@ -5,8 +5,8 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::figures::Timings;
-use crate::generate::{FinishReason, Limits, Sampler, Session};
 use crate::Error;
+use crate::generate::{FinishReason, Limits, Sampler, Session};
 use crate::text::{StopStrings, TextStream, Tokenizer};
 
 /// What is new after a token. A piece without an id is what was held back until the end.

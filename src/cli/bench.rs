@@ -18,21 +18,47 @@ use crate::bench::{self, Load, memory};
 
 /// Measure the speed of prompts and of generation
 #[derive(Debug, Args)]
-#[command(after_help = "Every comma list makes a grid. `share` is the part of the machine's \
+#[command(
+    after_help = "Every comma list makes a grid. `share` is the part of the machine's \
                         memory bandwidth, measured at the start, that reading the weights and the \
-                        KV cache for each token comes to.")]
+                        KV cache for each token comes to."
+)]
 pub struct BenchArgs {
     /// A folder, a .gguf, a .safetensors, a card's name or a hub id
-    #[arg(short, long, value_name = "MODEL", env = "WICK_MODEL", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "MODEL",
+        env = "WICK_MODEL",
+        hide_env_values = true
+    )]
     model: Option<String>,
     /// Prompts of these lengths; 0 for none
-    #[arg(short = 'p', long, value_name = "N,…", value_delimiter = ',', default_value = "512")]
+    #[arg(
+        short = 'p',
+        long,
+        value_name = "N,…",
+        value_delimiter = ',',
+        default_value = "512"
+    )]
     n_prompt: Vec<usize>,
     /// Answers of these lengths; 0 for none
-    #[arg(short = 'n', long, value_name = "N,…", value_delimiter = ',', default_value = "128")]
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N,…",
+        value_delimiter = ',',
+        default_value = "128"
+    )]
     n_gen: Vec<usize>,
     /// Tokens that are in the cache before
-    #[arg(short = 'd', long, value_name = "N,…", value_delimiter = ',', default_value = "0")]
+    #[arg(
+        short = 'd',
+        long,
+        value_name = "N,…",
+        value_delimiter = ',',
+        default_value = "0"
+    )]
     n_depth: Vec<usize>,
     /// How often each is measured
     #[arg(short, long, value_name = "N", default_value = "5")]
@@ -103,7 +129,10 @@ pub fn run(args: &BenchArgs, ui: &Ui) -> Result<()> {
     let name = open::named(&model)?;
     let grid = match args.threads.as_slice() {
         [] => vec![threads::number(None)?],
-        list => list.iter().map(|&n| threads::number(Some(n))).collect::<Result<_>>()?,
+        list => list
+            .iter()
+            .map(|&n| threads::number(Some(n)))
+            .collect::<Result<_>>()?,
     };
     let interrupt = Interrupt::install()?;
     // Measured before the model is there, so that its buffer does not count as the model's.
@@ -134,8 +163,16 @@ pub fn run(args: &BenchArgs, ui: &Ui) -> Result<()> {
 
 /// What is measured at each depth.
 fn loads(args: &BenchArgs) -> Vec<Load> {
-    let prompts = args.n_prompt.iter().filter(|&&n| n > 0).map(|&n| Load::Prompt(n));
-    let answers = args.n_gen.iter().filter(|&&n| n > 0).map(|&n| Load::Generate(n));
+    let prompts = args
+        .n_prompt
+        .iter()
+        .filter(|&&n| n > 0)
+        .map(|&n| Load::Prompt(n));
+    let answers = args
+        .n_gen
+        .iter()
+        .filter(|&&n| n > 0)
+        .map(|&n| Load::Generate(n));
     prompts.chain(answers).collect()
 }
 

@@ -8,7 +8,9 @@ use super::output::Output;
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
-#[command(after_help = "Example: wick completions bash > ~/.local/share/bash-completion/completions/wick")]
+#[command(
+    after_help = "Example: wick completions bash > ~/.local/share/bash-completion/completions/wick"
+)]
 pub struct CompletionsArgs {
     /// The shell
     shell: Shell,

@@ -13,7 +13,13 @@ use crate::quant::Encoding;
 pub struct ModelArgs {
     /// A folder, a .gguf, a .safetensors, a card's name (`wick models`) or a hub id
     /// ORG/NAME[@REVISION][:FILE_OR_QUANT]
-    #[arg(short, long, value_name = "MODEL", env = "WICK_MODEL", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "MODEL",
+        env = "WICK_MODEL",
+        hide_env_values = true
+    )]
     pub model: Option<String>,
     #[command(flatten)]
     pub hub: HubArgs,
@@ -46,7 +52,13 @@ pub struct LoadArgs {
     #[arg(long, default_value = "cpu")]
     pub device: DeviceName,
     /// Threads that work [default: the physical cores]
-    #[arg(short, long, value_name = "N", env = "WICK_THREADS", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        env = "WICK_THREADS",
+        hide_env_values = true
+    )]
     pub threads: Option<usize>,
 }
 
@@ -186,7 +198,10 @@ impl FromStr for DeviceName {
         match text.split_once(':').unwrap_or((text, "0")) {
             ("cpu", _) if text == "cpu" => Ok(Self::Cpu),
             ("metal", _) if text == "metal" => Ok(Self::Metal),
-            ("cuda", n) => n.parse().map(Self::Cuda).map_err(|e| format!("cuda:N: {e}")),
+            ("cuda", n) => n
+                .parse()
+                .map(Self::Cuda)
+                .map_err(|e| format!("cuda:N: {e}")),
             _ => Err("cpu, cuda, cuda:N or metal is wanted".to_string()),
         }
     }
@@ -201,7 +216,11 @@ mod tests {
         let q = |text: &str| text.parse::<Quant>().map(|q| q.0);
         assert_eq!(q("none"), Ok(Storage::AsStored));
         assert_eq!(q("int8"), q("Q8_0"));
-        assert_ne!(q("int4"), q("q4_0"), "int4 keeps embedding and head in Q8_0");
+        assert_ne!(
+            q("int4"),
+            q("q4_0"),
+            "int4 keeps embedding and head in Q8_0"
+        );
         assert_eq!(q("f16"), Ok(Storage::Float(Encoding::F16)));
         assert!(q("int3").is_err() && q("i32").is_err());
     }

@@ -29,7 +29,13 @@ pub struct InspectArgs {
     #[arg(short, long, value_name = "TEXT")]
     prompt: Option<String>,
     /// System message of the prompt
-    #[arg(short, long, value_name = "TEXT", requires = "prompt", conflicts_with = "raw")]
+    #[arg(
+        short,
+        long,
+        value_name = "TEXT",
+        requires = "prompt",
+        conflicts_with = "raw"
+    )]
     system: Option<String>,
     /// The prompt without a chat format
     #[arg(long, requires = "prompt", conflicts_with = "template")]
@@ -151,7 +157,12 @@ fn tensors(found: &Found, all: bool) -> String {
     }
     if all {
         for (name, info) in found.opened.weights.tensors() {
-            let _ = writeln!(out, "  {name:<40} {:<6} {:?}", info.encoding.name(), info.shape);
+            let _ = writeln!(
+                out,
+                "  {name:<40} {:<6} {:?}",
+                info.encoding.name(),
+                info.shape
+            );
         }
     }
     out
@@ -208,7 +219,11 @@ fn memory_forecast(args: &InspectArgs, found: &Found) -> Result<String> {
         (Origin::Gguf(_), _) => " (mapped from the file)",
         _ => "",
     };
-    row(&mut out, "weights", format!("{}{borrowed}", bytes(weights.all)));
+    row(
+        &mut out,
+        "weights",
+        format!("{}{borrowed}", bytes(weights.all)),
+    );
     row(
         &mut out,
         "KV cache",
@@ -219,7 +234,11 @@ fn memory_forecast(args: &InspectArgs, found: &Found) -> Result<String> {
             bytes(per_token)
         ),
     );
-    row(&mut out, "together", bytes(weights.all.saturating_add(cache)));
+    row(
+        &mut out,
+        "together",
+        bytes(weights.all.saturating_add(cache)),
+    );
     if let Some(free) = memory::available() {
         row(&mut out, "free now", bytes(free));
     }

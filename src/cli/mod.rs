@@ -133,7 +133,12 @@ mod tests {
     fn every_variable_is_named_in_the_help_of_its_flag() {
         for sub in command().get_subcommands() {
             for arg in sub.get_arguments().filter(|a| a.get_env().is_some()) {
-                assert!(!arg.is_hide_env_set(), "{}: {}", sub.get_name(), arg.get_id());
+                assert!(
+                    !arg.is_hide_env_set(),
+                    "{}: {}",
+                    sub.get_name(),
+                    arg.get_id()
+                );
             }
         }
     }

@@ -168,7 +168,10 @@ fn card_rows(card: &Card, cached: &BTreeSet<String>) -> String {
         row("GGUF", gguf);
     }
     row("cached", if is_cached(card, cached) { "yes" } else { "no" });
-    row("chat format", card.chat.as_deref().unwrap_or("none (a base model)"));
+    row(
+        "chat format",
+        card.chat.as_deref().unwrap_or("none (a base model)"),
+    );
     let d = card.defaults;
     let given = [
         ("temperature", d.temperature),

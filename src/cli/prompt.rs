@@ -124,9 +124,8 @@ pub fn render(
     let text = match prompt {
         Prompt::Ids(ids) => {
             let tokenizer = texts.tokenizer.as_ref();
-            let ends_in_text = |t: &crate::text::Tokenizer| {
-                ids.last().is_some_and(|&id| !t.is_special(id))
-            };
+            let ends_in_text =
+                |t: &crate::text::Tokenizer| ids.last().is_some_and(|&id| !t.is_special(id));
             return Ok(Rendered {
                 text: tokenizer.map(|t| t.decode(ids, true)),
                 ids: ids.clone(),

@@ -31,7 +31,13 @@ pub struct QuantizeArgs {
     #[arg(long)]
     force: bool,
     /// Threads that work [default: the physical cores]
-    #[arg(short, long, value_name = "N", env = "WICK_THREADS", hide_env_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        env = "WICK_THREADS",
+        hide_env_values = true
+    )]
     threads: Option<usize>,
     #[command(flatten)]
     hub: HubArgs,
@@ -48,10 +54,15 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
     let bar = progress::tensors(ui);
     let n = threads::number(args.threads)?;
     threads::with(n, || {
-        to_gguf(&found.opened, args.quant.0, &args.output, &mut |one, all| {
-            tensors.push(one.clone());
-            progress::at(&bar, tensors.len(), all);
-        })
+        to_gguf(
+            &found.opened,
+            args.quant.0,
+            &args.output,
+            &mut |one, all| {
+                tensors.push(one.clone());
+                progress::at(&bar, tensors.len(), all);
+            },
+        )
     })??;
     bar.finish_and_clear();
     table(&tensors)?;
@@ -63,7 +74,9 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
         bytes(after),
         bytes(before)
     ));
-    let kept = tensors.iter().filter(|t| t.shape.len() > 1 && t.to == t.from);
+    let kept = tensors
+        .iter()
+        .filter(|t| t.shape.len() > 1 && t.to == t.from);
     if let (Storage::Quantized { .. }, n @ 1..) = (args.quant.0, kept.count()) {
         ui.note(format!(
             "{n} matrices are written as they were: they are in that type already, or their rows do not fill whole blocks"

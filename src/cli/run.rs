@@ -204,7 +204,9 @@ fn print(
     })?;
     match format {
         Format::Text => out.end()?,
-        Format::Json => out.line(&serde_json::to_string_pretty(&json::answer(about, &answer))?)?,
+        Format::Json => out.line(&serde_json::to_string_pretty(&json::answer(
+            about, &answer,
+        ))?)?,
         Format::Jsonl => out.line(&serde_json::to_string(&json::answer(about, &answer))?)?,
     }
     Ok(answer)

@@ -8,8 +8,10 @@ mod canonical;
 pub mod export;
 pub mod gguf;
 mod host;
+mod layout;
 mod map;
 pub mod packed;
+mod pattern;
 mod pytorch;
 mod safetensors;
 

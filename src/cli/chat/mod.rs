@@ -17,9 +17,11 @@ use super::{open, threads};
 
 /// Chat with a model; piped input is one turn per line
 #[derive(Debug, Args)]
-#[command(after_help = "Type /help for the commands. Ctrl-C stops an answer; twice at the prompt, \
+#[command(
+    after_help = "Type /help for the commands. Ctrl-C stops an answer; twice at the prompt, \
                         or Ctrl-D, leaves. A line that ends in \\ goes on; \"\"\" begins and ends \
-                        several lines; // at the beginning stands for a / of your own.")]
+                        several lines; // at the beginning stands for a / of your own."
+)]
 pub struct ChatArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -55,7 +57,10 @@ fn converse(mut talk: Talk, mut reader: Reader) -> Result<()> {
             Input::End => return Ok(()),
         };
         match Command::parse(&text) {
-            None => talk.say(text.strip_prefix("//").map_or(text.clone(), |t| format!("/{t}")))?,
+            None => talk.say(
+                text.strip_prefix("//")
+                    .map_or(text.clone(), |t| format!("/{t}")),
+            )?,
             Some(Ok(Command::Exit)) => return Ok(()),
             Some(Ok(command)) => talk.command(command)?,
             Some(Err(message)) => talk.ui().line(&message),

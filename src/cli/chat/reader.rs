@@ -154,7 +154,11 @@ fn add_line(text: &mut String, block: &mut bool, line: &str) -> bool {
         text.push('\n');
         return true;
     }
-    if let Some(first) = line.trim_start().strip_prefix(BLOCK).filter(|_| text.is_empty()) {
+    if let Some(first) = line
+        .trim_start()
+        .strip_prefix(BLOCK)
+        .filter(|_| text.is_empty())
+    {
         if let Some(whole) = first.trim_end().strip_suffix(BLOCK) {
             text.push_str(whole);
             return false;
@@ -182,7 +186,9 @@ fn add_line(text: &mut String, block: &mut bool, line: &str) -> bool {
 /// Where programs keep what outlives them (XDG_STATE_HOME).
 fn state_folder() -> Option<PathBuf> {
     let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
-    let state = var("XDG_STATE_HOME").or_else(|| var("LOCALAPPDATA")).map(PathBuf::from);
+    let state = var("XDG_STATE_HOME")
+        .or_else(|| var("LOCALAPPDATA"))
+        .map(PathBuf::from);
     let home = || var("HOME").map(|home| PathBuf::from(home).join(".local/state"));
     Some(state.or_else(home)?.join("wick"))
 }
@@ -203,7 +209,10 @@ mod tests {
     #[test]
     fn several_lines_are_one_turn() {
         assert_eq!(typed(&["a\\", "b"]), ("a\nb".to_string(), false));
-        assert_eq!(typed(&["\"\"\"a", "b\\", "c\"\"\""]), ("a\nb\\\nc".to_string(), false));
+        assert_eq!(
+            typed(&["\"\"\"a", "b\\", "c\"\"\""]),
+            ("a\nb\\\nc".to_string(), false)
+        );
         assert_eq!(typed(&["\"\"\"a\"\"\""]), ("a".to_string(), false));
         assert_eq!(typed(&["\"\"\"", "a"]), ("a\n".to_string(), true));
     }

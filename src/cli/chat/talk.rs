@@ -67,10 +67,14 @@ impl Talk {
         // Flags are wrong before the first turn, not after it.
         settings::sampling(&args.sampling, &loaded.found.opened, loaded.found.card)?;
         let session = run::session(&args.context, &loaded, &interrupt, &ui, |_| {})?;
-        let limits = run::limits(&args.answer, &loaded, &Texts {
-            tokenizer: Some(tokenizer.clone()),
-            template: None,
-        })?;
+        let limits = run::limits(
+            &args.answer,
+            &loaded,
+            &Texts {
+                tokenizer: Some(tokenizer.clone()),
+                template: None,
+            },
+        )?;
         let system = args.answer.system.iter();
         Ok(Self {
             messages: system.map(|s| Message::new(Role::System, s)).collect(),
@@ -128,7 +132,9 @@ impl Talk {
         let mut out = Output::new();
         let done = {
             let _soft = self.interrupt.softly();
-            answer(&mut self.session, &ids, asking, &mut |piece| Ok(out.text(&piece.text)?))
+            answer(&mut self.session, &ids, asking, &mut |piece| {
+                Ok(out.text(&piece.text)?)
+            })
         };
         let answer = match done {
             Ok(answer) => answer,
@@ -139,11 +145,14 @@ impl Talk {
         };
         out.end_line()?;
         match answer.finish {
-            FinishReason::ContextFull => self.ui.note("the answer is cut: the context is full; /undo, /reset, or a larger --ctx-size"),
+            FinishReason::ContextFull => self.ui.note(
+                "the answer is cut: the context is full; /undo, /reset, or a larger --ctx-size",
+            ),
             FinishReason::Interrupted => self.ui.line("(stopped)"),
             _ => {}
         }
-        self.messages.push(Message::new(Role::Assistant, answer.text));
+        self.messages
+            .push(Message::new(Role::Assistant, answer.text));
         self.stats.add(answer.timings);
         Ok(())
     }
@@ -151,7 +160,9 @@ impl Talk {
     /// Forgets the last message, which could not be answered.
     fn take_back(&mut self, why: &Error) -> Result<()> {
         self.messages.pop();
-        self.ui.note(format!("{why}; that turn is taken back (/reset begins anew, /undo forgets the one before)"));
+        self.ui.note(format!(
+            "{why}; that turn is taken back (/reset begins anew, /undo forgets the one before)"
+        ));
         Ok(())
     }
 
@@ -170,7 +181,8 @@ impl Talk {
             }
             Command::System(text) => {
                 self.messages.clear();
-                self.messages.extend(text.map(|t| Message::new(Role::System, t)));
+                self.messages
+                    .extend(text.map(|t| Message::new(Role::System, t)));
                 Ok(())
             }
             Command::Set(name, value) => self.set(&name, &value),
@@ -246,7 +258,10 @@ impl Talk {
             ("min-p", or_off(s.min_p.map(|v| v.to_string()))),
             ("repeat-penalty", s.repeat_penalty.to_string()),
             ("repeat-last-n", s.repeat_last_n.to_string()),
-            ("max-tokens", or_off(self.limits.max_tokens.map(|v| v.to_string()))),
+            (
+                "max-tokens",
+                or_off(self.limits.max_tokens.map(|v| v.to_string())),
+            ),
             ("seed", self.seed.to_string()),
         ];
         let rows = rows.map(|(name, value)| format!("{name:<16} {value}"));
