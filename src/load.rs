@@ -12,7 +12,7 @@ use crate::model::{Decoder, Model, Seq2Seq};
 use crate::nn::{Builder, Storage};
 use crate::weights::gguf::{self, Gguf, Metadata};
 use crate::weights::packed::{self, Packed, Scheme};
-use crate::weights::{Checkpoint, PyTorch, Safetensors, Weights};
+use crate::weights::{Checkpoint, PyTorch, Safetensors, Sum, Weights};
 use crate::{Error, Result};
 
 /// The GGUF key under which wick keeps the original `config.json`.
@@ -61,6 +61,16 @@ impl Opened {
                 "not a model: a folder with config.json, a .gguf, .safetensors, .bin, .pt or .pth is wanted",
             )),
         }
+    }
+
+    /// Opens the folder `path`, which holds only the difference from the model in the folder
+    /// `base`, as the sum of both.
+    ///
+    /// # Errors
+    /// As [`Opened::open`], and if the two do not go together.
+    pub fn difference(path: &Path, base: &Path) -> Result<Self> {
+        let sum = Sum::new(checkpoint(base)?, checkpoint(path)?)?;
+        Self::folder(path, Box::new(sum))
     }
 
     fn folder(folder: &Path, checkpoint: Box<dyn Checkpoint>) -> Result<Self> {

@@ -114,13 +114,20 @@ fn write(
     let metadata = metadata(opened, storage)?;
     let mut writer = Writer::new(file, &metadata, &headers).map_err(failed)?;
     for (export, encoding) in exports.iter().zip(encodings) {
-        let tensor = export.read(&opened.weights)?;
+        let exact = match encoding.is_quantized() && encoding != export.encoding {
+            true => export.read_blocks(&opened.weights, encoding)?,
+            false => None,
+        };
+        let tensor = match exact {
+            Some(blocks) => blocks,
+            None => export.read(&opened.weights)?,
+        };
         let stored = tensor.to_encoding(encoding)?;
         writer.tensor(&export.name, &stored.data).map_err(failed)?;
         let written = Written {
             name: export.name.clone(),
             shape: export.shape.clone(),
-            from: tensor.encoding,
+            from: export.encoding,
             to: encoding,
             bytes: stored.data.len(),
             error: rounding(&tensor, &stored)?,

@@ -87,8 +87,8 @@ fn quantizing_while_loading_and_a_quantized_gguf_are_the_same_model() {
     }
 }
 
-/// KL(reference ‖ found) at each position, in nats.
-fn kls(reference: &[Vec<f32>], found: &[Vec<f32>]) -> Vec<f64> {
+/// The mean over positions of KL(reference ‖ found), in nats.
+fn mean_kl(reference: &[Vec<f32>], found: &[Vec<f32>]) -> f64 {
     let log_softmax = |row: &[f32]| -> Vec<f64> {
         let max = row.iter().fold(f64::MIN, |m, &x| m.max(x.into()));
         let total: f64 = row.iter().map(|&x| (f64::from(x) - max).exp()).sum();
@@ -99,18 +99,13 @@ fn kls(reference: &[Vec<f32>], found: &[Vec<f32>]) -> Vec<f64> {
         let (p, q) = (log_softmax(p), log_softmax(q));
         p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
     };
-    reference.iter().zip(found).map(kl).collect()
+    let sum: f64 = reference.iter().zip(found).map(kl).sum();
+    sum / reference.len() as f64
 }
 
-fn mean_kl(reference: &[Vec<f32>], found: &[Vec<f32>]) -> f64 {
-    let kls = kls(reference, found);
-    kls.iter().sum::<f64>() / kls.len() as f64
-}
-
-fn median_kl(reference: &[Vec<f32>], found: &[Vec<f32>]) -> f64 {
-    let mut kls = kls(reference, found);
-    kls.sort_by(f64::total_cmp);
-    kls[kls.len() / 2]
+fn has_experts(folder: &Path) -> bool {
+    let kind = Opened::open(folder).unwrap().spec.ffn.kind;
+    matches!(kind, FfnKind::Experts(_))
 }
 
 #[test]
@@ -126,17 +121,14 @@ fn int8_and_int4_stay_near_f32() {
         }
         let logits = |storage| prompt_logits(&load(&folder, storage), &reference, usize::MAX);
         let wanted = logits(Storage::AsStored);
-        // Where two experts are nearly as probable, the least rounding swaps them: the mean over
-        // positions then counts the swaps of a random router, not the error of the arithmetic.
-        let kl = match Opened::open(&folder).unwrap().spec.ffn.kind {
-            FfnKind::Experts(_) => median_kl,
-            _ => mean_kl,
-        };
-        let int8 = kl(&wanted, &logits(INT8));
-        let int4 = kl(&wanted, &logits(INT4));
-        println!("{name}: KL int8 {int8:.2e}, int4 {int4:.2e} nats");
-        assert!((0.0..1e-2).contains(&int8), "{name}: int8 {int8}");
-        assert!((0.0..0.7).contains(&int4), "{name}: int4 {int4}");
+        let int8 = mean_kl(&wanted, &logits(INT8));
+        let int4 = mean_kl(&wanted, &logits(INT4));
+        println!("{name}: mean KL int8 {int8:.2e}, int4 {int4:.2e} nats");
+        // Rounding can send a token to another expert, and random experts have nothing in common.
+        let routed = has_experts(&folder);
+        let bounds = if routed { [5e-2, 1.0] } else { [1e-2, 0.7] };
+        assert!((0.0..bounds[0]).contains(&int8), "{name}: int8 {int8}");
+        assert!((0.0..bounds[1]).contains(&int4), "{name}: int4 {int4}");
     }
 }
 

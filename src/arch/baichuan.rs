@@ -33,7 +33,8 @@ pub const BAICHUAN2: Family = Family {
         architecture: ARCHITECTURE,
         declare: gguf_declare,
         metadata: |spec| gguf_keys::metadata(spec, ARCHITECTURE),
-        tensors: |spec| gguf_tensors(spec, Change::UnitRows),
+        // wick's own files, known by the configuration in them, hold the head normalized.
+        tensors: |spec| gguf_tensors(spec, Change::None),
     }),
 };
 

@@ -78,19 +78,19 @@ pub struct ContextArgs {
 #[command(next_help_heading = "Sampling (default: as the model's files say)")]
 pub struct SamplingArgs {
     /// Temperature; 0 is greedy and repeatable
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
     pub temp: Option<f32>,
     /// Only the K likeliest tokens; 0 for all
     #[arg(long, value_name = "K")]
     pub top_k: Option<usize>,
     /// Only the likeliest tokens that together reach probability P
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub top_p: Option<f32>,
     /// Only tokens at least P times as likely as the likeliest
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
     pub min_p: Option<f32>,
     /// Make recent tokens less likely; 1 is off
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub repeat_penalty: Option<f32>,
     /// How many tokens are recent
     #[arg(long, value_name = "N")]
@@ -143,7 +143,11 @@ impl FromStr for Quant {
             _ => match Encoding::from_name(text) {
                 Some(e) if e.is_quantized() && e.ggml_id().is_some() => both(e),
                 Some(e @ (Encoding::F32 | Encoding::F16 | Encoding::BF16)) => Storage::Float(e),
-                _ => return Err("int8, int4, none, or a GGUF type as q4_k is wanted".to_string()),
+                _ => {
+                    return Err(
+                        "int8, int4, none, or a GGUF type such as q4_k is wanted".to_string()
+                    );
+                }
             },
         }))
     }

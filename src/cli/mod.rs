@@ -9,6 +9,7 @@ mod download;
 mod exit;
 mod figures;
 mod flags;
+mod infill;
 mod inspect;
 mod interrupt;
 mod json;

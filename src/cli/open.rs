@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::exit::usage;
 use super::flags::{HubArgs, LoadArgs, ModelArgs};
-use super::progress::{self, HubBars};
+use super::progress::{HubBars, Steps};
 use super::settings;
 use super::ui::Ui;
 use crate::hub::card::{self, Card};
@@ -79,10 +79,10 @@ pub fn load(name: &str, hub: &HubArgs, flags: &LoadArgs, ui: &Ui) -> Result<Load
     let found = find(name, hub, ui)?;
     let storage = settings::storage(flags);
     note_blocks(&found.opened, storage, ui);
-    let bar = progress::layers(ui);
-    let mut step = |done: usize, all: usize| progress::at(&bar, done, all);
+    let mut bar = Steps::layers(ui);
+    let mut step = |done: usize, all: usize| bar.at(done, all);
     let model = found.opened.model(&device, storage, &mut step)?;
-    bar.finish_and_clear();
+    bar.finish();
     Ok(Loaded {
         found,
         model,

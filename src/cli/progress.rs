@@ -10,33 +10,55 @@ use super::output::visible;
 use super::ui::Ui;
 use crate::hub::{Event, Progress};
 
-/// A bar for layers or tensors; hidden where nobody looks.
-pub fn layers(ui: &Ui) -> ProgressBar {
-    bar(ui, "loading {wide_bar} {pos}/{len} layers")
+/// A bar of steps that appears when they take a while, and only where somebody looks.
+pub struct Steps {
+    bar: ProgressBar,
+    shown: bool,
+    ui: Ui,
 }
 
-/// A bar for the tensors of a file that is written.
-pub fn tensors(ui: &Ui) -> ProgressBar {
-    bar(ui, "{wide_bar} {pos}/{len} tensors, {eta} left")
-}
+/// Work that is done sooner needs no bar.
+const A_WHILE: Duration = Duration::from_millis(400);
 
-fn bar(ui: &Ui, template: &str) -> ProgressBar {
-    if !ui.shows_progress() {
-        return ProgressBar::hidden();
+impl Steps {
+    /// For the layers of a model that is loaded.
+    pub fn layers(ui: &Ui) -> Self {
+        Self::new(ui, "loading {wide_bar} {pos}/{len} layers")
     }
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    bar.set_style(style(template));
-    bar
+
+    /// For the tensors of a file that is written.
+    pub fn tensors(ui: &Ui) -> Self {
+        Self::new(ui, "{wide_bar} {pos}/{len} tensors, {eta} left")
+    }
+
+    fn new(ui: &Ui, template: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        bar.set_style(style(template));
+        Self {
+            bar,
+            shown: false,
+            ui: *ui,
+        }
+    }
+
+    /// `done` of `all` are done.
+    pub fn at(&mut self, done: usize, all: usize) {
+        if !self.shown && self.ui.shows_progress() && self.bar.elapsed() > A_WHILE {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.shown = true;
+        }
+        self.bar.set_length(all as u64);
+        self.bar.set_position(done as u64);
+    }
+
+    /// Takes the bar away.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
+    }
 }
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-/// Moves `bar` to `done` of `all`.
-pub fn at(bar: &ProgressBar, done: usize, all: usize) {
-    bar.set_length(all as u64);
-    bar.set_position(done as u64);
 }
 
 /// Bars of a download: one for each file on its way, one for all.

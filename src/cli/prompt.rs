@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::exit::usage;
 use super::open::{Found, Texts};
+use crate::arch::Structure;
 use crate::text::{Message, Role, Specials};
 
 /// Where the prompt comes from.
@@ -151,11 +152,13 @@ pub fn render(
     };
     let tokenizer = texts.tokenizer(found)?;
     let ids = tokenizer.encode_prompt(&text, Specials::Parse)?;
+    let structure = &found.opened.spec.structure;
+    let goes_on = !matches!(structure, Structure::EncoderDecoder(_));
     if ids.is_empty() {
         bail!("the prompt is empty: it spells no token");
     }
     Ok(Rendered {
-        continues: template.is_none() && !text.is_empty(),
+        continues: template.is_none() && goes_on,
         text: Some(text),
         ids,
     })

@@ -9,8 +9,10 @@ use super::figures::bytes;
 use super::flags::{HubArgs, Quant};
 use super::interrupt::Interrupt;
 use super::output::Output;
+use super::progress::Steps;
 use super::ui::Ui;
-use super::{open, progress, threads};
+use super::{open, threads};
+use crate::load::Opened;
 use crate::nn::Storage;
 use crate::quantize::{Written, to_gguf};
 
@@ -27,6 +29,10 @@ pub struct QuantizeArgs {
     /// to keep what is stored
     #[arg(long, value_name = "TYPE")]
     quant: Quant,
+    /// MODEL is only the difference from this one (a folder): add the two, as for
+    /// tatsu-lab/alpaca-7b-wdiff and LLaMA-7B
+    #[arg(long, value_name = "FOLDER")]
+    base: Option<PathBuf>,
     /// Overwrite the file if it exists
     #[arg(long)]
     force: bool,
@@ -49,9 +55,12 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
     }
     let interrupt = Interrupt::install()?;
     interrupt.remove_if_stopped(crate::quantize::partial(&args.output));
-    let found = open::find(&args.model, &args.hub, ui)?;
+    let mut found = open::find(&args.model, &args.hub, ui)?;
+    if let Some(base) = &args.base {
+        found.opened = Opened::difference(&found.opened.path, base)?;
+    }
     let mut tensors: Vec<Written> = Vec::new();
-    let bar = progress::tensors(ui);
+    let mut bar = Steps::tensors(ui);
     let n = threads::number(args.threads)?;
     threads::with(n, || {
         to_gguf(
@@ -60,11 +69,11 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
             &args.output,
             &mut |one, all| {
                 tensors.push(one.clone());
-                progress::at(&bar, tensors.len(), all);
+                bar.at(tensors.len(), all);
             },
         )
     })??;
-    bar.finish_and_clear();
+    bar.finish();
     table(&tensors)?;
     let before = found.opened.file_bytes();
     let after = std::fs::metadata(&args.output).map_or(0, |m| m.len());

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use super::answer::{Answer, Asking, Decoder, answer};
 use super::exit::usage;
 use super::flags::{AnswerArgs, ContextArgs, ModelArgs, SamplingArgs};
+use super::infill;
 use super::interrupt::Interrupt;
 use super::json::{self, About, PieceJson};
 use super::open::{self, Loaded, Texts};
@@ -31,12 +32,16 @@ pub struct RunArgs {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
-    context: ContextArgs,
+    pub(super) context: ContextArgs,
     #[command(flatten)]
-    answer: AnswerArgs,
+    pub(super) answer: AnswerArgs,
+    /// Fill the blanks of the prompt, [MASK], [sMASK] or [gMASK] (GLM), <extra_id_0> … (T5), and
+    /// print the text with them
+    #[arg(long, conflicts_with_all = ["prompt_ids", "raw", "system", "template", "stop", "logits", "dump"])]
+    infill: bool,
     /// What standard output gets
     #[arg(short, long, value_enum, default_value = "text")]
-    output: Format,
+    pub(super) output: Format,
     /// Also write `ids` (i64 [T]) and `logits` (f32 [T, V]) of every position that was run
     #[arg(long, value_name = "FILE.safetensors")]
     logits: Option<PathBuf>,
@@ -44,7 +49,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE.safetensors")]
     dump: Option<PathBuf>,
     #[command(flatten)]
-    sampling: SamplingArgs,
+    pub(super) sampling: SamplingArgs,
 }
 
 const OUTPUT_HELP: &str = "\
@@ -56,7 +61,7 @@ the end comes without an id), then the object of -o json.
 Without a tokenizer (--prompt-ids), text output is the answer's ids: 5,6,7.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     Text,
     Json,
     Jsonl,
@@ -72,7 +77,10 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<()> {
     let n = threads::number(args.model.load.threads)?;
     threads::with(n, || {
         let loaded = open::load(name, &args.model.hub, &args.model.load, ui)?;
-        answer_one(args, &prompt, &loaded, &interrupt, ui)
+        match args.infill {
+            true => infill::fill(args, &prompt, &loaded, &interrupt, ui),
+            false => answer_one(args, &prompt, &loaded, &interrupt, ui),
+        }
     })?
 }
 

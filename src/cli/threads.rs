@@ -20,8 +20,9 @@ pub fn number(asked: Option<usize>) -> Result<usize> {
     }
 }
 
-/// Runs `work` on `n` threads.
+/// Runs `work` with `n` threads for the products and `n` for the rest.
 pub fn with<T: Send>(n: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
+    crate::quant::set_threads(n);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(n)
         .build()

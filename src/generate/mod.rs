@@ -1,9 +1,11 @@
 //! The token loop: a [`Session`] over a model and its cache, sampling and stopping.
 
 mod defaults;
+mod infill;
 mod sampler;
 mod session;
 
 pub use defaults::Defaults;
+pub use infill::{Filled, infill};
 pub use sampler::{Sampler, Sampling};
 pub use session::{FinishReason, Limits, Session, SessionOptions};

@@ -102,6 +102,11 @@ impl Session {
         })
     }
 
+    /// The model that answers.
+    pub fn model(&self) -> &dyn Model {
+        self.model.as_ref()
+    }
+
     /// Every token of the session, those not yet run included.
     pub fn tokens(&self) -> Vec<u32> {
         self.tokens.iter().chain(&self.pending).copied().collect()

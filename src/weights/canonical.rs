@@ -244,7 +244,17 @@ impl Weights {
         }
     }
 
-    /// Checks that the model used every tensor of the checkpoint.
+    /// Whether a stored tensor is a bias of zeros, which some writers (AutoGPTQ) give to every
+    /// layer: it changes nothing where the model has no place for it.
+    fn is_zero_bias(&self, stored: &str) -> bool {
+        stored.ends_with(".bias")
+            && self
+                .checkpoint
+                .read(stored)
+                .is_ok_and(|bytes| bytes.iter().all(|&b| b == 0))
+    }
+
+    /// Checks that the model used every tensor of the checkpoint, but for biases of zeros.
     ///
     /// # Errors
     /// Names the tensors that were left over.
@@ -263,7 +273,7 @@ impl Weights {
                     .filter(|(name, _)| !used.contains(*name))
                     .map(|(_, recipe)| recipe.stored.as_str()),
             )
-            .filter(|stored| !self.checkpoint.is_idle(stored))
+            .filter(|stored| !self.is_zero_bias(stored))
             .collect();
         let Some(first) = spare.first() else {
             return Ok(());

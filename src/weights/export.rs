@@ -103,23 +103,48 @@ impl Export {
     /// # Errors
     /// If a part cannot be read.
     pub fn read<'w>(&self, weights: &'w Weights) -> Result<HostTensor<'w>> {
-        let mut parts = self
-            .parts
-            .iter()
-            .map(|s| weights.read(&s.name, &s.shape))
-            .collect::<Result<Vec<_>>>()?;
+        let parts = self.parts.iter().map(|s| weights.read(&s.name, &s.shape));
+        self.lay_out(parts.collect::<Result<Vec<_>>>()?, self.encoding)
+    }
+
+    /// As [`Export::read`], in blocks of `encoding` that hold every part bit for bit
+    /// ([`Weights::read_blocks`]); `None` where they do not.
+    pub fn read_blocks<'w>(
+        &self,
+        weights: &'w Weights,
+        encoding: Encoding,
+    ) -> Result<Option<HostTensor<'w>>> {
+        if matches!(self.rule.change, Change::PlusOne) {
+            return Ok(None);
+        }
+        let mut parts = Vec::new();
+        for part in &self.parts {
+            match weights.read_blocks(&part.name, &part.shape, encoding)? {
+                Some(blocks) => parts.push(blocks),
+                None => return Ok(None),
+            }
+        }
+        self.lay_out(parts, encoding).map(Some)
+    }
+
+    /// The parts in this layout; several are joined in `encoding`.
+    fn lay_out<'a>(
+        &self,
+        mut parts: Vec<HostTensor<'a>>,
+        encoding: Encoding,
+    ) -> Result<HostTensor<'a>> {
         let joined = match parts.len() {
             1 => parts.remove(0),
-            _ => self.join(parts)?,
+            _ => self.join(parts, encoding)?,
         };
         self.change(joined)
     }
 
     /// Rows of the parts, group by group.
-    fn join(&self, parts: Vec<HostTensor<'_>>) -> Result<HostTensor<'static>> {
+    fn join(&self, parts: Vec<HostTensor<'_>>, encoding: Encoding) -> Result<HostTensor<'static>> {
         let parts = parts
             .iter()
-            .map(|p| Ok(p.to_encoding(self.encoding)?.into_owned()))
+            .map(|p| Ok(p.to_encoding(encoding)?.into_owned()))
             .collect::<Result<Vec<_>>>()?;
         let mut data = Vec::new();
         for group in 0..self.rule.groups {
@@ -129,7 +154,7 @@ impl Export {
             }
         }
         Ok(HostTensor {
-            encoding: self.encoding,
+            encoding,
             shape: self.shape.clone(),
             data: Cow::Owned(data),
         })

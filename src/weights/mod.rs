@@ -14,6 +14,7 @@ pub mod packed;
 mod pattern;
 mod pytorch;
 mod safetensors;
+mod sum;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use host::HostTensor;
 pub use map::Map;
 pub use pytorch::PyTorch;
 pub use safetensors::Safetensors;
+pub use sum::Sum;
 
 use crate::Result;
 use crate::quant::Encoding;
@@ -87,10 +89,5 @@ pub trait Checkpoint: Send + Sync {
     /// bit although [`Checkpoint::tensors`] presents floats; `None` otherwise.
     fn read_blocks(&self, _name: &str, _encoding: Encoding) -> Result<Option<Vec<u8>>> {
         Ok(None)
-    }
-
-    /// Whether a tensor changes nothing, so that a model without a place for it may leave it.
-    fn is_idle(&self, _name: &str) -> bool {
-        false
     }
 }

@@ -249,6 +249,53 @@ fn archives_that_lie_are_refused() {
     assert!(open(&big).err().unwrap().contains("big-endian"));
 }
 
+/// `archive` of one entry, with its sizes and offsets moved into zip64 records.
+fn widened(archive: &[u8], lie: u64) -> Vec<u8> {
+    let central = archive.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+    let end = archive.len() - 22;
+    let size = u32::from_le_bytes(archive[central + 24..central + 28].try_into().unwrap());
+    let mut out = archive[..end].to_vec();
+    out[central + 20..central + 28].fill(0xff);
+    out[central + 42..central + 46].fill(0xff);
+    out[central + 30] = 28;
+    // Size, packed size, header's offset.
+    out.extend([1, 0, 24, 0]);
+    for word in [u64::from(size) + lie, u64::from(size) + lie, 0] {
+        out.extend(word.to_le_bytes());
+    }
+    let end_64 = out.len() as u64;
+    let directory = [1, 1, end_64 - central as u64, central as u64];
+    out.extend([b"PK\x06\x06".as_slice(), &44u64.to_le_bytes(), &[0; 12]].concat());
+    out.extend(directory.map(u64::to_le_bytes).concat());
+    out.extend(
+        [
+            b"PK\x06\x07".as_slice(),
+            &[0; 4],
+            &end_64.to_le_bytes(),
+            &[1, 0, 0, 0],
+        ]
+        .concat(),
+    );
+    out.extend([b"PK\x05\x06".as_slice(), &[0; 4], &[0xff; 12], &[0; 2]].concat());
+    out
+}
+
+#[test]
+fn zip64_records_are_read_and_their_lies_refused() {
+    let good = zip(&[("a/data.pkl", &pickle(b"}"))]);
+    assert_eq!(open(&widened(&good, 0)).err(), None);
+    for lie in [1 << 20, 1 << 63, u64::MAX - 40] {
+        assert!(open(&widened(&good, lie)).is_err(), "{lie}");
+    }
+    // The locator points outside the file, or at something else.
+    let mut bad = widened(&good, 0);
+    let locator = bad.len() - 42;
+    for offset in [u64::MAX, 0] {
+        bad[locator + 8..locator + 16].copy_from_slice(&offset.to_le_bytes());
+        assert!(open(&bad).is_err(), "{offset}");
+    }
+}
+
 #[test]
 fn every_cut_of_a_file_is_refused() {
     for name in ["zip.pt", "legacy.pt"] {

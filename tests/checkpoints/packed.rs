@@ -3,16 +3,19 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::Device;
 use wick::load::Opened;
+use wick::model::Model;
 use wick::nn::Storage;
 use wick::quant::Encoding;
+use wick::quantize::to_gguf;
 use wick::weights::packed::{Bits, GptqOptions, Packed, Scheme, Zeros};
 use wick::weights::{Checkpoint, HostTensor, Safetensors, TensorInfo};
 
-use super::common::session;
-use super::{contents, data};
+use super::common::{load, session};
+use super::{Contents, contents, data};
 
 const EXACT: [&str; 6] = [
     "gptq4-sym",
@@ -89,13 +92,7 @@ fn plain_folder(name: &str) -> tempfile::TempDir {
 }
 
 fn logits(folder: &Path) -> Vec<Vec<f32>> {
-    let opened = Opened::open(folder).unwrap();
-    let model = opened
-        .model(&Device::Cpu, Storage::AsStored, &mut |_, _| {})
-        .unwrap();
-    let mut session = session(&model, usize::MAX);
-    session.prompt(&[1, 7, 39, 0, 22]).unwrap();
-    session.logits().unwrap().unwrap().to_vec2().unwrap()
+    prompt_logits(&load(folder, Storage::AsStored))
 }
 
 #[test]
@@ -227,19 +224,30 @@ fn older_repositories_declare_gptq_in_a_file_of_its_own() {
 
 #[test]
 fn only_biases_that_are_all_zero_may_be_left_over() {
-    let checkpoint =
-        Memory::of(&Safetensors::open_file(&data("gptq4-sym").join("model.safetensors")).unwrap());
-    let scheme = Scheme::Gptq(GptqOptions {
-        bits: 4,
-        group_size: Some(32),
-        zeros: Zeros::LessOne,
+    // AutoGPTQ gives every layer a bias; this model has none.
+    let folder = plain_folder("gptq4-sym");
+    let plain = contents(&plain("gptq4-sym"));
+    for (value, fits) in [(0u8, true), (0x3c, false)] {
+        let mut tensors = plain.clone();
+        let bias = (Encoding::F16, vec![64], vec![value; 128]);
+        tensors.insert("model.layers.0.mlp.up_proj.bias".to_string(), bias);
+        save(&folder.path().join("model.safetensors"), &tensors);
+        let opened = Opened::open(folder.path()).unwrap();
+        let loaded = opened.model(&Device::Cpu, Storage::AsStored, &mut |_, _| {});
+        assert_eq!(loaded.is_ok(), fits, "{value}");
+    }
+}
+
+fn save(path: &Path, tensors: &Contents) {
+    use safetensors::{Dtype, tensor::TensorView};
+    let views = tensors.iter().map(|(name, (encoding, shape, bytes))| {
+        let dtype = match encoding {
+            Encoding::F32 => Dtype::F32,
+            _ => Dtype::F16,
+        };
+        (name, TensorView::new(dtype, shape.clone(), bytes).unwrap())
     });
-    let bias = "model.layers.0.mlp.up_proj.bias";
-    let zero = Packed::new(Box::new(checkpoint.clone()), &scheme).unwrap();
-    assert!(zero.is_idle(bias) && !zero.is_idle("model.norm.weight"));
-    let mut other = checkpoint;
-    other.0.get_mut(bias).unwrap().1[5] = 0x3c;
-    assert!(!Packed::new(Box::new(other), &scheme).unwrap().is_idle(bias));
+    safetensors::serialize_to_file(views, None, path).unwrap();
 }
 
 /// A checkpoint that a test can bend.
@@ -311,7 +319,7 @@ fn parts_that_are_missing_or_do_not_fit_are_refused_by_name() {
             zeros: Zeros::LessOne,
         })
     };
-    let load = |name: &str| {
+    let stored = |name: &str| {
         let path = data(name).join("model.safetensors");
         Memory::of(&Safetensors::open_file(&path).unwrap())
     };
@@ -325,7 +333,7 @@ fn parts_that_are_missing_or_do_not_fit_are_refused_by_name() {
     let four = gptq(4);
     for part in [".qzeros", ".scales"] {
         check(
-            load("gptq4-act-order"),
+            stored("gptq4-act-order"),
             &four,
             &|m| m.remove(&name(part)),
             part,
@@ -333,7 +341,7 @@ fn parts_that_are_missing_or_do_not_fit_are_refused_by_name() {
         let awq = Scheme::Awq {
             group_size: Some(32),
         };
-        check(load("awq"), &awq, &|m| m.remove(&name(part)), part);
+        check(stored("awq"), &awq, &|m| m.remove(&name(part)), part);
     }
     type Change<'a> = (&'a str, Encoding, &'a [usize], Vec<u8>);
     let changes: [Change; 6] = [
@@ -347,7 +355,7 @@ fn parts_that_are_missing_or_do_not_fit_are_refused_by_name() {
     for (part, encoding, shape, bytes) in changes {
         let change = |m: &mut Memory| m.set(&name(part), encoding, shape, bytes.clone());
         let told = if shape == [1 << 50, 0] { "" } else { part };
-        check(load("gptq4-act-order"), &four, &change, told);
+        check(stored("gptq4-act-order"), &four, &change, told);
     }
     let state = ".weight.quant_state.bitsandbytes__nf4";
     for json in [
@@ -362,25 +370,64 @@ fn parts_that_are_missing_or_do_not_fit_are_refused_by_name() {
         let change = |m: &mut Memory| {
             m.set(&name(state), U8, &[json.len()], json.as_bytes().to_vec());
         };
-        check(load("bnb-nf4-nested"), &Scheme::Bnb, &change, state);
+        check(stored("bnb-nf4-nested"), &Scheme::Bnb, &change, state);
     }
     let short = |m: &mut Memory| m.set(&name(".weight.absmax"), U8, &[31], vec![0; 31]);
     check(
-        load("bnb-nf4-nested"),
+        stored("bnb-nf4-nested"),
         &Scheme::Bnb,
         &short,
         ".weight.absmax",
     );
     let tiled = |m: &mut Memory| m.set(&name(".weight_format"), U8, &[], vec![2]);
-    check(load("bnb-int8"), &Scheme::Bnb, &tiled, ".weight_format");
+    check(stored("bnb-int8"), &Scheme::Bnb, &tiled, ".weight_format");
     let short = |m: &mut Memory| m.set(&name(".SCB"), F32, &[63], vec![0; 252]);
-    check(load("bnb-int8"), &Scheme::Bnb, &short, ".SCB");
+    check(stored("bnb-int8"), &Scheme::Bnb, &short, ".SCB");
     let short = |m: &mut Memory| m.set(&name(".weight_scale"), F16, &[63], vec![0; 126]);
     let glm = Scheme::Glm { bits: Bits::Four };
-    check(load("bnb-int8"), &glm, &short, ".weight_scale");
+    check(stored("bnb-int8"), &glm, &short, ".weight_scale");
     let wide = |m: &mut Memory| {
         m.set(&name(".weight"), I8, &[64, 2, 16], vec![0; 2048]);
         m.set(&name(".weight_scale"), F16, &[64], vec![0; 128]);
     };
-    check(load("bnb-int8"), &glm, &wide, ".weight");
+    check(stored("bnb-int8"), &glm, &wide, ".weight");
+}
+
+#[test]
+fn int4_of_packed_integers_loses_nothing_where_they_fit() {
+    let name = "gptq4-sym";
+    let folder = tempfile::tempdir().unwrap();
+    let gguf = folder.path().join("model.gguf");
+    let int4 = Storage::Quantized {
+        layers: Encoding::Q4_0,
+        ends: Encoding::F32,
+    };
+    let opened = Opened::open(&data(name)).unwrap();
+    to_gguf(&opened, int4, &gguf, &mut |written, _| {
+        assert_eq!(written.error, 0.0, "{}", written.name);
+    })
+    .unwrap();
+    let reopened = Opened::open(&gguf).unwrap();
+    let mut blocks = 0;
+    for (tensor, info) in reopened.weights.tensors() {
+        let found = reopened.weights.read(tensor, &info.shape).unwrap();
+        let wanted = opened.weights.read(tensor, &info.shape).unwrap();
+        assert_eq!(
+            found.to_f32().unwrap(),
+            wanted.to_f32().unwrap(),
+            "{tensor}"
+        );
+        blocks += usize::from(info.encoding == Encoding::Q4_0);
+    }
+    assert_eq!(blocks, 7);
+    // Quantizing while loading gives the same blocks.
+    let loaded = |path: &Path, storage| prompt_logits(&load(path, storage));
+    let found = loaded(&data(name), int4);
+    assert_eq!(found, loaded(&gguf, Storage::AsStored));
+}
+
+fn prompt_logits(model: &Arc<dyn Model>) -> Vec<Vec<f32>> {
+    let mut session = session(model, usize::MAX);
+    session.prompt(&[1, 7, 39, 0, 22]).unwrap();
+    session.logits().unwrap().unwrap().to_vec2().unwrap()
 }

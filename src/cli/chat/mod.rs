@@ -1,6 +1,7 @@
 //! `wick chat`: a conversation, its KV cache kept between the turns.
 
 mod command;
+mod file;
 mod reader;
 mod talk;
 

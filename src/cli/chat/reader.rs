@@ -11,7 +11,7 @@ use super::super::ui::Ui;
 
 /// Where turns come from.
 pub enum Reader {
-    Keyboard(Keyboard),
+    Keyboard(Box<Keyboard>),
     Pipe(io::StdinLock<'static>),
 }
 
@@ -32,7 +32,7 @@ impl Reader {
     pub fn open(ui: &Ui) -> Result<Self> {
         let stdin = io::stdin();
         match stdin.is_terminal() {
-            true => Ok(Self::Keyboard(Keyboard::open(ui)?)),
+            true => Ok(Self::Keyboard(Box::new(Keyboard::open(ui)?))),
             false => Ok(Self::Pipe(stdin.lock())),
         }
     }

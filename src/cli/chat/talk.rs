@@ -1,10 +1,8 @@
 //! The conversation: its messages, its session, and what commands do to them.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
 
 use super::super::answer::{Asking, Decoder, answer};
 use super::super::flags::SamplingArgs;
@@ -12,9 +10,10 @@ use super::super::interrupt::Interrupt;
 use super::super::open::{Loaded, Texts};
 use super::super::output::Output;
 use super::super::ui::Ui;
-use super::super::{figures, prompt, run, settings};
+use super::super::{figures, run, settings};
 use super::ChatArgs;
 use super::command::{Command, HELP};
+use super::file;
 use crate::Error;
 use crate::generate::{FinishReason, Limits, Sampler, Session};
 use crate::text::{ChatTemplate, Message, Role, Specials, Tokenizer};
@@ -41,17 +40,6 @@ struct Stats {
     last: figures::Timings,
     all: figures::Timings,
 }
-
-/// A message on disk.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Saved {
-    role: String,
-    content: String,
-}
-
-/// The largest conversation that is read.
-const LARGEST: u64 = 16 << 20;
 
 impl Talk {
     pub fn new(args: &ChatArgs, loaded: Loaded, interrupt: Interrupt, ui: Ui) -> Result<Self> {
@@ -196,8 +184,8 @@ impl Talk {
                 Ok(())
             }
             Command::Undo => self.undo(),
-            Command::Save(path) => self.save(&path),
-            Command::Load(path) => self.load(&path),
+            Command::Save(path) => file::save(&self.messages, &path),
+            Command::Load(path) => file::load(&path).map(|messages| self.messages = messages),
         };
         if let Err(e) = done {
             self.ui.line(&format!("{e:#}"));
@@ -275,29 +263,6 @@ impl Talk {
             let _ = writeln!(out, "[{}] {}", m.role.name(), m.content);
         }
         out.trim_end().to_string()
-    }
-
-    fn save(&self, path: &Path) -> Result<()> {
-        let saved = self.messages.iter().map(|m| Saved {
-            role: m.role.name().to_string(),
-            content: m.content.clone(),
-        });
-        let text = serde_json::to_string_pretty(&saved.collect::<Vec<_>>())?;
-        std::fs::write(path, text).with_context(|| path.display().to_string())
-    }
-
-    fn load(&mut self, path: &Path) -> Result<()> {
-        let text = prompt::read_text(path, LARGEST)?;
-        let saved: Vec<Saved> =
-            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-        let roles = [Role::System, Role::User, Role::Assistant];
-        let message = |s: Saved| {
-            let role = roles.into_iter().find(|r| r.name() == s.role);
-            let role = role.with_context(|| format!("{}: role {:?}", path.display(), s.role))?;
-            Ok(Message::new(role, s.content))
-        };
-        self.messages = saved.into_iter().map(message).collect::<Result<_>>()?;
-        Ok(())
     }
 }
 

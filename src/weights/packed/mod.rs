@@ -13,7 +13,7 @@ mod matrix;
 mod scheme;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use glm::Bits;
@@ -31,8 +31,6 @@ pub struct Packed {
     inner: Box<dyn Checkpoint>,
     tensors: BTreeMap<String, TensorInfo>,
     layers: BTreeMap<String, Layer>,
-    /// Biases of packed layers that are all zero: some writers add one to every layer.
-    idle: BTreeSet<String>,
 }
 
 /// One packed matrix.
@@ -75,7 +73,6 @@ impl Packed {
             layers.insert(stem, layer);
         }
         let mut weights = BTreeMap::new();
-        let mut idle = BTreeSet::new();
         for (stem, layer) in layers {
             let name = format!("{stem}.weight");
             if layer.shape.contains(&0) {
@@ -88,16 +85,11 @@ impl Packed {
                 return Err(Error::tensor(inner.path(), &name, message));
             }
             weights.insert(name, layer);
-            let bias = format!("{stem}.bias");
-            if tensors.contains_key(&bias) && inner.read(&bias)?.iter().all(|&b| b == 0) {
-                idle.insert(bias);
-            }
         }
         Ok(Self {
             inner,
             tensors,
             layers: weights,
-            idle,
         })
     }
 }
@@ -145,10 +137,6 @@ impl Checkpoint for Packed {
                 Ok(exact_blocks(&matrix, layer.shape, encoding))
             }
         }
-    }
-
-    fn is_idle(&self, name: &str) -> bool {
-        self.idle.contains(name) || self.inner.is_idle(name)
     }
 
     fn files(&self) -> Vec<PathBuf> {

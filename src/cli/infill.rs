@@ -1,0 +1,58 @@
+//! `wick run --infill`: a text with blanks, printed with the blanks filled.
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::exit::usage;
+use super::interrupt::Interrupt;
+use super::open::{Loaded, Texts};
+use super::output::Output;
+use super::prompt::Prompt;
+use super::run::{self, Format, RunArgs};
+use super::settings;
+use super::ui::Ui;
+use crate::Error;
+use crate::generate::{FinishReason, Sampler, infill};
+
+/// Fills the blanks of `prompt` and prints the text.
+pub fn fill(
+    args: &RunArgs,
+    prompt: &Prompt,
+    loaded: &Loaded,
+    interrupt: &Interrupt,
+    ui: &Ui,
+) -> Result<()> {
+    let Prompt::Text(text) = prompt else {
+        return Err(usage("--infill fills blanks in a text, not in token ids"));
+    };
+    let found = &loaded.found;
+    let texts = Texts::open(found, None)?;
+    let tokenizer = texts.tokenizer(found)?;
+    let sampling = settings::sampling(&args.sampling, &found.opened, found.card)?;
+    let seed = settings::seed(&args.sampling);
+    let mut session = run::session(&args.context, loaded, interrupt, ui, |_| {})?;
+    let limits = run::limits(&args.answer, loaded, &texts)?;
+    let filled = {
+        let _soft = interrupt.softly();
+        let mut sampler = || Sampler::new(sampling.clone(), seed);
+        infill(&mut session, tokenizer, text, &mut sampler, &limits)?
+    };
+    let mut out = Output::new();
+    match args.output {
+        Format::Text => {
+            out.text(&filled.text)?;
+            out.end()?;
+        }
+        Format::Json | Format::Jsonl => out.line(&serde_json::to_string(&json!({
+            "model": found.name,
+            "prompt": text,
+            "text": filled.text,
+            "finish_reason": filled.finish.as_str(),
+            "seed": seed,
+        }))?)?,
+    }
+    match filled.finish {
+        FinishReason::Interrupted => Err(Error::Interrupted.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,107 @@
+//! A model published as its difference from another (`tatsu-lab/alpaca-7b-wdiff`): the two are
+//! added. Reference: `weight_diff.py` of tatsu-lab/stanford_alpaca.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Checkpoint, HostTensor, TensorInfo};
+use crate::quant::Encoding;
+use crate::{Error, Result};
+
+/// The sum of two checkpoints with the same tensors, in f32. Where the difference has more rows
+/// (tokens that were added), the base's missing ones are the mean of its rows.
+pub struct Sum {
+    base: Box<dyn Checkpoint>,
+    difference: Box<dyn Checkpoint>,
+    tensors: BTreeMap<String, TensorInfo>,
+}
+
+impl Sum {
+    /// Adds `difference` to `base`.
+    ///
+    /// # Errors
+    /// Names a tensor that only the difference has, or whose shapes do not go together.
+    pub fn new(base: Box<dyn Checkpoint>, difference: Box<dyn Checkpoint>) -> Result<Self> {
+        let mut tensors = BTreeMap::new();
+        for (name, info) in difference.tensors() {
+            let error = |message| Error::tensor(difference.path(), name, message);
+            let Some(before) = base.tensors().get(name) else {
+                let path = base.path().display();
+                return Err(error(format!(
+                    "{path}, to which it is to be added, lacks it"
+                )));
+            };
+            let grows = before.shape.first() <= info.shape.first();
+            let same_rows = before.shape.get(1..) == info.shape.get(1..);
+            if !(grows && same_rows && info.encoding.is_float() && before.encoding.is_float()) {
+                return Err(error(format!(
+                    "{} {:?} cannot be added to {} {:?}",
+                    info.encoding, info.shape, before.encoding, before.shape
+                )));
+            }
+            let sum = TensorInfo::new(name, Encoding::F32, info.shape.clone())
+                .ok_or_else(|| error("absurdly large".to_string()))?;
+            tensors.insert(name.clone(), sum);
+        }
+        Ok(Self {
+            base,
+            difference,
+            tensors,
+        })
+    }
+}
+
+/// A stored tensor's numbers.
+fn numbers(checkpoint: &dyn Checkpoint, name: &str) -> Result<Vec<f32>> {
+    let info = checkpoint.tensors().get(name);
+    let info = info.ok_or_else(|| Error::tensor(checkpoint.path(), name, "missing"))?;
+    let tensor = HostTensor {
+        encoding: info.encoding,
+        shape: info.shape.clone(),
+        data: checkpoint.read(name)?,
+    };
+    tensor.to_f32()
+}
+
+impl Checkpoint for Sum {
+    fn path(&self) -> &Path {
+        self.difference.path()
+    }
+
+    fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
+        &self.tensors
+    }
+
+    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
+        let mut sum = numbers(self.difference.as_ref(), name)?;
+        let mut base = numbers(self.base.as_ref(), name)?;
+        let cols = match self.tensors.get(name).map(|t| t.shape.as_slice()) {
+            Some([_, cols]) => *cols,
+            _ => 1,
+        };
+        if base.len() < sum.len() {
+            let rows = (base.len() / cols.max(1)).max(1) as f64;
+            let mut mean = vec![0.0f64; cols];
+            for row in base.chunks_exact(cols.max(1)) {
+                mean.iter_mut()
+                    .zip(row)
+                    .for_each(|(m, v)| *m += f64::from(*v));
+            }
+            let mean: Vec<f32> = mean.iter().map(|m| (m / rows) as f32).collect();
+            while base.len() < sum.len() {
+                base.extend_from_slice(&mean);
+            }
+        }
+        sum.iter_mut().zip(base).for_each(|(s, b)| *s += b);
+        Ok(Cow::Owned(
+            sum.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        ))
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files = self.difference.files();
+        files.extend(self.base.files());
+        files
+    }
+}

@@ -1,0 +1,18 @@
+//! The program as a user runs it.
+
+mod common;
+
+#[path = "cli/bed.rs"]
+mod bed;
+#[path = "cli/chat.rs"]
+mod chat;
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/golden.rs"]
+mod golden;
+#[path = "cli/hostile.rs"]
+mod hostile;
+#[path = "cli/references.rs"]
+mod references;
+#[path = "cli/run.rs"]
+mod run;

@@ -1,0 +1,140 @@
+//! The other subcommands.
+
+use crate::bed::{Speaker, answer, ended, oracle, wick};
+use serde_json::{Value, json};
+
+#[test]
+fn bench_measures_the_grid() {
+    let mut bench = wick();
+    bench.args(["bench", "-m"]).arg(oracle("llama"));
+    bench.args([
+        "-p", "8,16", "-n", "4", "-d", "0,8", "-r", "3", "-t", "1,2", "-o", "json",
+    ]);
+    let rows: Vec<Value> = serde_json::from_str(&ended(&mut bench).done()).unwrap();
+    assert_eq!(rows.len(), 2 * 2 * 3);
+    for row in &rows {
+        let samples: Vec<f64> = serde_json::from_value(row["samples_ts"].clone()).unwrap();
+        assert_eq!(samples.len(), 3);
+        let mean = samples.iter().sum::<f64>() / 3.0;
+        assert!((row["avg_ts"].as_f64().unwrap() / mean - 1.0).abs() < 1e-9);
+        assert!(samples.iter().all(|&s| s > 0.0));
+        assert_eq!(
+            (&row["quant"], &row["model"]),
+            (&json!("F32"), &json!("llama"))
+        );
+        let generates = row["n_gen"] == 4;
+        assert_eq!(row["bandwidth_share"].is_number(), generates);
+    }
+    for format in ["md", "csv", "jsonl"] {
+        let mut bench = wick();
+        bench.args(["bench", "-m"]).arg(oracle("llama"));
+        bench.args(["-p", "8", "-n", "4", "-r", "1", "-o", format]);
+        let lines = ended(&mut bench).done().lines().count();
+        let header = match format {
+            "md" => 2,
+            "csv" => 1,
+            _ => 0,
+        };
+        assert_eq!(lines, header + 2, "{format}");
+    }
+    let mut bench = wick();
+    bench
+        .args(["bench", "-p", "4000", "-m"])
+        .arg(oracle("llama"));
+    assert!(ended(&mut bench).failed(1).contains("context of 512"));
+}
+
+#[test]
+fn quantize_writes_what_run_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("llama.gguf");
+    let quantize = |force: bool| {
+        let mut command = wick();
+        command
+            .arg("quantize")
+            .arg(oracle("llama"))
+            .arg("-o")
+            .arg(&out);
+        command
+            .args(["--quant", "f32"])
+            .args(force.then_some("--force"));
+        ended(&mut command)
+    };
+    let table = quantize(false).done();
+    assert!(table.contains("blk.0.attn_q.weight"), "{table}");
+    let args = ["--prompt-ids", "1,2,3", "-n", "8", "--ignore-eos"];
+    assert_eq!(
+        answer(&out, &args)["ids"],
+        answer(&oracle("llama"), &args)["ids"]
+    );
+    assert!(quantize(false).failed(1).contains("--force"));
+    quantize(true).done();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn inspect_shows_what_the_loader_sees() {
+    let model = Speaker::new();
+    let mut inspect = wick();
+    inspect
+        .arg("inspect")
+        .arg(model.path())
+        .args(["-p", "Hi", "-s", "S", "--tensors"]);
+    let text = ended(&mut inspect).done();
+    for wanted in [
+        "layers           3",
+        "4 heads, 4 KV heads, 16 dimensions",
+        "F32              30 tensors",
+        "blk.2.ffn_down.weight",
+        "256 pieces",
+        "KV cache",
+        "[system]S[user]Hi[assistant]",
+        "72 \"H\", 105 \"i\"",
+    ] {
+        assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
+    }
+}
+
+#[test]
+fn models_lists_the_table_in_two_languages() {
+    let models = |args: &[&str]| ended(wick().arg("models").args(args));
+    let table = models(&[]).done();
+    for name in [
+        "chatglm2-6b",
+        "llama2-7b-chat",
+        "qwen3-0.6b",
+        "THUDM/chatglm2-6b",
+    ] {
+        assert!(table.contains(name), "{name}");
+    }
+    assert!(
+        models(&["chatglm2-6b"])
+            .done()
+            .contains("context            32768")
+    );
+    assert!(
+        models(&["ChatGLM2_6B", "--lang", "zh"])
+            .done()
+            .contains("上下文长度")
+    );
+    let message = models(&["chatgml2-6b"]).failed(1);
+    assert!(message.contains("chatglm2-6b"), "{message}");
+}
+
+#[test]
+fn completions_are_printed() {
+    let script = ended(wick().args(["completions", "fish"])).done();
+    assert!(script.contains("quantize") && script.contains("max-tokens"));
+}
+
+#[test]
+fn download_refuses_what_is_here_and_what_it_cannot_ask() {
+    let mut download = wick();
+    let message = ended(download.arg("download").arg(oracle("llama"))).failed(1);
+    assert!(message.contains("local model"), "{message}");
+    let dir = tempfile::tempdir().unwrap();
+    let mut download = wick();
+    download.env("HF_HOME", dir.path());
+    let message = ended(download.args(["download", "--offline", "qwen3-0.6b"])).failed(1);
+    assert!(message.contains("offline"), "{message}");
+}
