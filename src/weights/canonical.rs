@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Mutex;
 
+use super::layout::{part_rope_pairs, transpose, unit_rows};
+use super::pattern::{fill, matches};
 use super::{Checkpoint, HostTensor, TensorInfo};
 use crate::arch::{Change, Rule, TensorTable};
 use crate::quant::Encoding;
@@ -390,103 +392,4 @@ fn n_rows(shape: &[usize]) -> usize {
         [stack @ .., _] if stack.len() > 1 => stack.iter().product::<usize>().max(1),
         shape => shape.first().copied().unwrap_or(1).max(1),
     }
-}
-
-/// The transpose of a stored matrix; `row_bytes` are those of a row of the result.
-fn transpose(data: &[u8], encoding: Encoding, row_bytes: usize) -> Vec<u8> {
-    let size = encoding.bytes_of(1).unwrap_or(1).max(1);
-    let stored_rows = (row_bytes / size).max(1);
-    let stored_row_bytes = data.len() / stored_rows;
-    let mut out = Vec::with_capacity(data.len());
-    for at in (0..stored_row_bytes).step_by(size) {
-        for row in data.chunks_exact(stored_row_bytes.max(1)) {
-            out.extend_from_slice(&row[at..at + size]);
-        }
-    }
-    out
-}
-
-/// Divides each row by its L2 norm; the encoding stays. Blocks whose rows have unit length but
-/// for their rounding were made from such rows and stay as they are.
-fn unit_rows<'a>(tensor: HostTensor<'a>) -> Result<HostTensor<'a>> {
-    const ROUNDING: f64 = 0.02;
-    let mut values = tensor.to_f32()?;
-    let cols = tensor.shape.last().copied().unwrap_or(1).max(1);
-    let length = |row: &[f32]| {
-        row.iter()
-            .map(|v| f64::from(*v).powi(2))
-            .sum::<f64>()
-            .sqrt()
-    };
-    let is_unit = |row: &[f32]| (length(row) - 1.0).abs() < ROUNDING;
-    if tensor.encoding.is_quantized() && values.chunks_exact(cols).all(is_unit) {
-        return Ok(tensor);
-    }
-    for row in values.chunks_exact_mut(cols) {
-        let length = length(row).max(1e-12);
-        row.iter_mut()
-            .for_each(|v| *v = (f64::from(*v) / length) as f32);
-    }
-    let plain = HostTensor::from_f32(tensor.shape.clone(), &values);
-    Ok(plain.to_encoding(tensor.encoding)?.into_owned())
-}
-
-/// Rows of each head with pairs side by side → pairs half of `rotary` apart.
-fn part_rope_pairs(data: &[u8], row_bytes: usize, head_dim: usize, rotary: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(data.len());
-    for head in data.chunks_exact(head_dim * row_bytes) {
-        let mut row = |i: usize| out.extend_from_slice(&head[i * row_bytes..(i + 1) * row_bytes]);
-        (0..rotary).step_by(2).for_each(&mut row);
-        (1..rotary).step_by(2).for_each(&mut row);
-        (rotary..head_dim).for_each(&mut row);
-    }
-    out
-}
-
-/// The inverse of [`part_rope_pairs`].
-pub(super) fn join_rope_pairs(
-    data: &[u8],
-    row_bytes: usize,
-    head_dim: usize,
-    rotary: usize,
-) -> Vec<u8> {
-    let mut out = Vec::with_capacity(data.len());
-    for head in data.chunks_exact(head_dim * row_bytes) {
-        let mut row = |i: usize| out.extend_from_slice(&head[i * row_bytes..(i + 1) * row_bytes]);
-        for i in 0..rotary / 2 {
-            row(i);
-            row(i + rotary / 2);
-        }
-        (rotary..head_dim).for_each(&mut row);
-    }
-    out
-}
-
-/// Whether `name` fits `pattern`; the numbers that stand for its `{}`.
-pub(super) fn matches(pattern: &str, name: &str) -> Option<Vec<usize>> {
-    let mut numbers = Vec::new();
-    let mut rest = name;
-    for (i, piece) in pattern.split("{}").enumerate() {
-        if i > 0 {
-            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            numbers.push(rest[..digits].parse().ok()?);
-            rest = &rest[digits..];
-        }
-        rest = rest.strip_prefix(piece)?;
-    }
-    rest.is_empty().then_some(numbers)
-}
-
-/// `pattern` with numbers for its `{}`.
-pub(super) fn fill(pattern: &str, numbers: &[usize]) -> String {
-    let mut out = String::new();
-    for (i, piece) in pattern.split("{}").enumerate() {
-        if i > 0
-            && let Some(n) = numbers.get(i - 1)
-        {
-            out.push_str(&n.to_string());
-        }
-        out.push_str(piece);
-    }
-    out
 }

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::canonical::{SUFFIXES, fill, join_rope_pairs, matches};
+use super::canonical::SUFFIXES;
+use super::layout::join_rope_pairs;
+use super::pattern::{fill, matches};
 use super::{HostTensor, TensorInfo, Weights};
 use crate::arch::{Change, Rule, TensorTable};
 use crate::quant::Encoding;
