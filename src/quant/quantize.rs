@@ -116,6 +116,8 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
+    use candle_core::quantized::QTensor;
+    use candle_core::{Device, Tensor};
     use crate::weights::HostTensor;
 
     fn errors(values: &[f32], data: Vec<u8>, encoding: Encoding) -> Vec<f64> {
@@ -144,8 +146,9 @@ mod tests {
             .collect();
         for (encoding, gain) in [(Encoding::Q4_0, 0.9), (Encoding::Q8_0, 1.0)] {
             let ours = errors(&values, quantize(&values, encoding).unwrap(), encoding);
-            let tensor = HostTensor::from_f32(vec![values.len()], &values);
-            let usual = tensor.to_encoding(encoding).unwrap().data.into_owned();
+            let tensor = Tensor::new(values.as_slice(), &Device::Cpu).unwrap();
+            let usual = QTensor::quantize(&tensor, encoding.to_candle().unwrap()).unwrap();
+            let usual = usual.data().unwrap().into_owned();
             let usual = errors(&values, usual, encoding);
             for (ours, usual) in ours.iter().zip(&usual) {
                 assert!(*ours <= usual * (1.0 + 1e-5), "{encoding}: {ours} {usual}");
