@@ -44,8 +44,8 @@ Register-ArgumentCompleter -Native -CommandName 'wick' -ScriptBlock {
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Read the prompt from a file')
             [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'Read the prompt from a file')
             [CompletionResult]::new('--prompt-ids', '--prompt-ids', [CompletionResultType]::ParameterName, 'Token ids instead of text, as 1,2,3; needs no tokenizer')
-            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'A folder, a .gguf, a .safetensors, a card''s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT]')
-            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'A folder, a .gguf, a .safetensors, a card''s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT]')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'A folder, a .gguf, a .safetensors, a card''s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT] [default: the embedded demo model]')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'A folder, a .gguf, a .safetensors, a card''s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT] [default: the embedded demo model]')
             [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Branch, tag or commit of a hub id')
             [CompletionResult]::new('--quant', '--quant', [CompletionResultType]::ParameterName, 'Quantize while loading: int8 (Q8_0), int4 (Q4_0; embedding and head Q8_0), none, or a GGUF type')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'Keep the weights in this type')
@@ -75,6 +75,7 @@ Register-ArgumentCompleter -Native -CommandName 'wick' -ScriptBlock {
             [CompletionResult]::new('--raw', '--raw', [CompletionResultType]::ParameterName, 'The prompt as it is, without a chat format')
             [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Send nothing over the network; use what is cached [env: HF_HUB_OFFLINE]')
             [CompletionResult]::new('--ignore-eos', '--ignore-eos', [CompletionResultType]::ParameterName, 'Go on after the model''s end tokens')
+            [CompletionResult]::new('--infill', '--infill', [CompletionResultType]::ParameterName, 'Fill the blanks of the prompt, [MASK], [sMASK] or [gMASK] (GLM), <extra_id_0> … (T5), and print the text with them')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Only errors on stderr: no progress, notes or figures')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Only errors on stderr: no progress, notes or figures')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -82,8 +83,8 @@ Register-ArgumentCompleter -Native -CommandName 'wick' -ScriptBlock {
             break
         }
         'wick;chat' {
-            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'A folder, a .gguf, a .safetensors, a card''s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT]')
-            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'A folder, a .gguf, a .safetensors, a card''s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT]')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'A folder, a .gguf, a .safetensors, a card''s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT] [default: the embedded demo model]')
+            [CompletionResult]::new('--model', '--model', [CompletionResultType]::ParameterName, 'A folder, a .gguf, a .safetensors, a card''s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT] [default: the embedded demo model]')
             [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Branch, tag or commit of a hub id')
             [CompletionResult]::new('--quant', '--quant', [CompletionResultType]::ParameterName, 'Quantize while loading: int8 (Q8_0), int4 (Q4_0; embedding and head Q8_0), none, or a GGUF type')
             [CompletionResult]::new('--dtype', '--dtype', [CompletionResultType]::ParameterName, 'Keep the weights in this type')
@@ -131,6 +132,7 @@ Register-ArgumentCompleter -Native -CommandName 'wick' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The file to write')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The file to write')
             [CompletionResult]::new('--quant', '--quant', [CompletionResultType]::ParameterName, 'int8 (Q8_0), int4 (Q4_0; embedding and head Q8_0), f32, f16, bf16, a GGUF type, or none to keep what is stored')
+            [CompletionResult]::new('--base', '--base', [CompletionResultType]::ParameterName, 'MODEL is only the difference from this one (a folder): add the two, as for tatsu-lab/alpaca-7b-wdiff and LLaMA-7B')
             [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Threads that work [default: the physical cores]')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads that work [default: the physical cores]')
             [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Branch, tag or commit of a hub id')

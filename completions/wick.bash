@@ -559,7 +559,7 @@ _wick() {
             return 0
             ;;
         wick__subcmd__quantize)
-            opts="-o -t -q -h --output --quant --force --threads --offline --revision --quiet --help"
+            opts="-o -t -q -h --output --quant --base --force --threads --offline --revision --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -574,6 +574,10 @@ _wick() {
                     return 0
                     ;;
                 --quant)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --base)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -597,7 +601,7 @@ _wick() {
             return 0
             ;;
         wick__subcmd__run)
-            opts="-p -f -m -t -c -n -s -o -q -h --prompt --file --prompt-ids --raw --model --offline --revision --quant --dtype --device --threads --ctx-size --cache-type --max-tokens --stop --ignore-eos --system --template --output --logits --dump --temp --top-k --top-p --min-p --repeat-penalty --repeat-last-n --seed --quiet --help"
+            opts="-p -f -m -t -c -n -s -o -q -h --prompt --file --prompt-ids --raw --model --offline --revision --quant --dtype --device --threads --ctx-size --cache-type --max-tokens --stop --ignore-eos --system --template --infill --output --logits --dump --temp --top-k --top-p --min-p --repeat-penalty --repeat-last-n --seed --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -39,7 +39,7 @@ complete -c wick -n "__fish_wick_needs_command" -f -a "help" -d 'Print this mess
 complete -c wick -n "__fish_wick_using_subcommand run" -s p -l prompt -d 'The prompt, as a flag' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -s f -l file -d 'Read the prompt from a file' -r -F
 complete -c wick -n "__fish_wick_using_subcommand run" -l prompt-ids -d 'Token ids instead of text, as 1,2,3; needs no tokenizer' -r
-complete -c wick -n "__fish_wick_using_subcommand run" -s m -l model -d 'A folder, a .gguf, a .safetensors, a card\'s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT]' -r
+complete -c wick -n "__fish_wick_using_subcommand run" -s m -l model -d 'A folder, a .gguf, a .safetensors, a card\'s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT] [default: the embedded demo model]' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -l revision -d 'Branch, tag or commit of a hub id' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -l quant -d 'Quantize while loading: int8 (Q8_0), int4 (Q4_0; embedding and head Q8_0), none, or a GGUF type' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -l dtype -d 'Keep the weights in this type' -r -f -a "f32\t''
@@ -69,9 +69,10 @@ complete -c wick -n "__fish_wick_using_subcommand run" -l seed -d 'Repeat the ch
 complete -c wick -n "__fish_wick_using_subcommand run" -l raw -d 'The prompt as it is, without a chat format'
 complete -c wick -n "__fish_wick_using_subcommand run" -l offline -d 'Send nothing over the network; use what is cached [env: HF_HUB_OFFLINE]'
 complete -c wick -n "__fish_wick_using_subcommand run" -l ignore-eos -d 'Go on after the model\'s end tokens'
+complete -c wick -n "__fish_wick_using_subcommand run" -l infill -d 'Fill the blanks of the prompt, [MASK], [sMASK] or [gMASK] (GLM), <extra_id_0> … (T5), and print the text with them'
 complete -c wick -n "__fish_wick_using_subcommand run" -s q -l quiet -d 'Only errors on stderr: no progress, notes or figures'
 complete -c wick -n "__fish_wick_using_subcommand run" -s h -l help -d 'Print help'
-complete -c wick -n "__fish_wick_using_subcommand chat" -s m -l model -d 'A folder, a .gguf, a .safetensors, a card\'s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT]' -r
+complete -c wick -n "__fish_wick_using_subcommand chat" -s m -l model -d 'A folder, a .gguf, a .safetensors, a card\'s name (`wick models`) or a hub id ORG/NAME[@REVISION][:FILE_OR_QUANT] [default: the embedded demo model]' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l revision -d 'Branch, tag or commit of a hub id' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l quant -d 'Quantize while loading: int8 (Q8_0), int4 (Q4_0; embedding and head Q8_0), none, or a GGUF type' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l dtype -d 'Keep the weights in this type' -r -f -a "f32\t''
@@ -107,6 +108,7 @@ complete -c wick -n "__fish_wick_using_subcommand download" -s q -l quiet -d 'On
 complete -c wick -n "__fish_wick_using_subcommand download" -s h -l help -d 'Print help'
 complete -c wick -n "__fish_wick_using_subcommand quantize" -s o -l output -d 'The file to write' -r -F
 complete -c wick -n "__fish_wick_using_subcommand quantize" -l quant -d 'int8 (Q8_0), int4 (Q4_0; embedding and head Q8_0), f32, f16, bf16, a GGUF type, or none to keep what is stored' -r
+complete -c wick -n "__fish_wick_using_subcommand quantize" -l base -d 'MODEL is only the difference from this one (a folder): add the two, as for tatsu-lab/alpaca-7b-wdiff and LLaMA-7B' -r -F
 complete -c wick -n "__fish_wick_using_subcommand quantize" -s t -l threads -d 'Threads that work [default: the physical cores]' -r
 complete -c wick -n "__fish_wick_using_subcommand quantize" -l revision -d 'Branch, tag or commit of a hub id' -r
 complete -c wick -n "__fish_wick_using_subcommand quantize" -l force -d 'Overwrite the file if it exists'

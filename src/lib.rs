@@ -4,11 +4,12 @@
 //! checkpoint into canonical tensor names, [`nn`] and [`model`] run every declaration with one
 //! forward pass, [`quant`] holds INT4/INT8 blocks and their kernels, [`text`] the tokenizers and
 //! chat formats, [`generate`] the token loop, [`hub`] finds and fetches models, and [`cli`] is
-//! what a user types.
+//! what a user types; [`demo`] is the small model that the binary carries.
 
 pub mod arch;
 pub mod bench;
 pub mod cli;
+pub mod demo;
 pub mod error;
 pub mod generate;
 pub mod hub;

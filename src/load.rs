@@ -7,6 +7,7 @@ use std::sync::Arc;
 use candle_core::Device;
 
 use crate::arch::{self, AttentionBias, Config, Family, HeadWeight, Spec, Structure};
+use crate::demo;
 use crate::generate::Defaults;
 use crate::model::{Decoder, Model, Seq2Seq};
 use crate::nn::{Builder, Storage};
@@ -46,7 +47,7 @@ impl Opened {
             return Self::folder(path, checkpoint(path)?);
         }
         match path.extension().and_then(|e| e.to_str()) {
-            Some("gguf") => Self::gguf(path),
+            Some("gguf") => Self::gguf(path, Gguf::open(path)?),
             Some("safetensors") => {
                 let folder = path.parent().unwrap_or(Path::new(""));
                 Self::folder(folder, Box::new(Safetensors::open_file(path)?))
@@ -99,8 +100,16 @@ impl Opened {
         })
     }
 
-    fn gguf(path: &Path) -> Result<Self> {
-        let file = Gguf::open(path)?;
+    /// Opens the embedded demo model where it lies in the binary.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] in a build without the feature `demo`.
+    pub fn demo() -> Result<Self> {
+        let file = Gguf::from_static(demo::NAME, demo::gguf()?)?;
+        Self::gguf(Path::new(demo::NAME), file)
+    }
+
+    fn gguf(path: &Path, file: Gguf) -> Result<Self> {
         let metadata = file.metadata();
         let keys = Config::from_object(path, gguf::to_json(&metadata));
         let (family, mut spec, table) = match metadata.str(WICK_CONFIG)? {
@@ -162,9 +171,13 @@ impl Opened {
         }
     }
 
-    /// Bytes of the model's files.
+    /// Bytes of the model's files; of its tensors where there are no files.
     pub fn file_bytes(&self) -> u64 {
         let files = self.weights.checkpoint().files();
+        if files.is_empty() {
+            let tensors = self.weights.checkpoint().tensors().values();
+            return tensors.map(|t| t.bytes as u64).sum();
+        }
         let size = |p: &PathBuf| std::fs::metadata(p).map_or(0, |m| m.len());
         files.iter().map(size).sum()
     }

@@ -12,6 +12,8 @@ use wick::load::Opened;
 use wick::nn::Storage;
 use wick::quant::Encoding;
 use wick::quantize::{Written, to_gguf};
+use wick::weights::Checkpoint;
+use wick::weights::gguf::{Gguf, TensorHeader, Value, Writer};
 
 const INT8: Storage = Storage::Quantized {
     layers: Encoding::Q8_0,
@@ -171,4 +173,54 @@ fn a_model_is_never_overwritten_by_its_own_quantization() {
     let opened = Opened::open(&gguf).unwrap();
     assert!(to_gguf(&opened, INT8, &gguf, &mut |_, _| {}).is_err());
     assert_eq!(std::fs::read(&gguf).unwrap(), before);
+}
+
+#[test]
+fn a_split_gguf_is_opened_whole_by_any_of_its_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = &oracles()[0];
+    let whole = dir.path().join("whole.gguf");
+    quantize(folder, Storage::Float(Encoding::F32), &whole);
+    let file = Gguf::open(&whole).unwrap();
+    let tensors: Vec<_> = file.tensors().values().cloned().collect();
+    let parts = [0, tensors.len() / 3, tensors.len() / 2, tensors.len()];
+    let name = |i: usize| dir.path().join(format!("m-{:05}-of-00003.gguf", i + 1));
+    for i in 0..3 {
+        // Only the first part has the model's metadata.
+        let mut metadata: Vec<(String, Value)> = match i {
+            0 => file
+                .metadata()
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.clone()))
+                .collect(),
+            _ => Vec::new(),
+        };
+        metadata.push(("split.count".to_string(), Value::U16(3)));
+        let own = &tensors[parts[i]..parts[i + 1]];
+        let headers: Vec<_> = own
+            .iter()
+            .map(|t| TensorHeader {
+                name: t.name.clone(),
+                encoding: t.encoding,
+                shape: t.shape.clone(),
+            })
+            .collect();
+        let out = std::fs::File::create(name(i)).unwrap();
+        let mut writer = Writer::new(out, &metadata, &headers).unwrap();
+        for t in own {
+            writer
+                .tensor(&t.name, &file.read(&t.name).unwrap())
+                .unwrap();
+        }
+        writer.finish().unwrap();
+    }
+    let reference = Reference::load(folder);
+    let wanted = prompt_logits(&load(&whole, Storage::AsStored), &reference, usize::MAX);
+    for i in 0..3 {
+        let found = prompt_logits(&load(&name(i), Storage::AsStored), &reference, usize::MAX);
+        assert_eq!(max_gap(&found, &wanted), 0.0, "by part {}", i + 1);
+    }
+    std::fs::remove_file(name(1)).unwrap();
+    let error = Opened::open(&name(0)).err().unwrap().to_string();
+    assert!(error.contains("m-00002-of-00003.gguf"), "{error}");
 }

@@ -12,7 +12,7 @@ use crate::quant::Encoding;
 #[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
     /// A folder, a .gguf, a .safetensors, a card's name (`wick models`) or a hub id
-    /// ORG/NAME[@REVISION][:FILE_OR_QUANT]
+    /// ORG/NAME[@REVISION][:FILE_OR_QUANT] [default: the embedded demo model]
     #[arg(
         short,
         long,

@@ -85,8 +85,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The clap tree, for completions and tests.
-fn command() -> clap::Command {
+/// The clap tree, for completions, tests and the demo model's facts.
+pub fn command() -> clap::Command {
     Cli::command()
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::output::Output;
+use crate::demo;
 use crate::hub::card::{self, Card, Family, Text};
 use crate::hub::{HubOptions, cache};
 
@@ -34,6 +35,10 @@ pub fn run(args: &ModelsArgs) -> Result<()> {
         out.text(&table(language, &cached))?;
         return Ok(());
     };
+    if name == demo::NAME {
+        out.text(demo::CARD)?;
+        return Ok(());
+    }
     if let Some((family, card)) = card::find(name) {
         out.text(&family_rows(family, language))?;
         out.text(&card_rows(card, &cached))?;

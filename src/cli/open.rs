@@ -11,6 +11,7 @@ use super::flags::{HubArgs, LoadArgs, ModelArgs};
 use super::progress::{HubBars, Steps};
 use super::settings;
 use super::ui::Ui;
+use crate::demo;
 use crate::hub::card::{self, Card};
 use crate::hub::{HubOptions, ModelRef, resolve};
 use crate::load::{Opened, Origin};
@@ -36,6 +37,13 @@ pub fn hub_options(flags: &HubArgs) -> Result<HubOptions> {
 
 /// Finds `name`, fetching it where needed, and reads its configuration.
 pub fn find(name: &str, hub: &HubArgs, ui: &Ui) -> Result<Found> {
+    if name == demo::NAME && !Path::new(name).exists() {
+        return Ok(Found {
+            name: name.to_string(),
+            opened: Opened::demo()?,
+            card: None,
+        });
+    }
     let reference = ModelRef::parse(name)?;
     let card = match &reference {
         ModelRef::Hub(hub) => hub.card,
@@ -56,11 +64,19 @@ pub fn find(name: &str, hub: &HubArgs, ui: &Ui) -> Result<Found> {
     })
 }
 
-/// The model that `-m` or WICK_MODEL names.
-pub fn named(flags: &ModelArgs) -> Result<&str> {
-    flags.model.as_deref().ok_or_else(|| {
-        usage("which model? -m names one (or WICK_MODEL): a folder, a file, a card or a hub id; `wick models` lists the cards")
-    })
+/// The model that `-m` or WICK_MODEL names; without either the embedded demo model, where this
+/// build has it, which is said.
+pub fn named<'a>(flags: &'a ModelArgs, ui: &Ui) -> Result<&'a str> {
+    match flags.model.as_deref() {
+        Some(name) => Ok(name),
+        None if cfg!(feature = "demo") => {
+            ui.line("demo model; -m chooses another");
+            Ok(demo::NAME)
+        }
+        None => Err(usage(
+            "which model? -m names one (or WICK_MODEL): a folder, a file, a card or a hub id; `wick models` lists the cards; this build has no demo model (feature `demo` is off)",
+        )),
+    }
 }
 
 /// A model that runs.

@@ -71,7 +71,7 @@ pub(super) enum Format {
 pub const CHUNK: usize = 512;
 
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<()> {
-    let name = open::named(&args.model)?;
+    let name = open::named(&args.model, ui)?;
     let prompt = args.prompt.read()?;
     let interrupt = Interrupt::install()?;
     let n = threads::number(args.model.load.threads)?;

@@ -161,12 +161,15 @@ impl<'a> Builder<'a> {
 
     /// A linear layer `name` from `inputs` to `outputs`.
     pub fn linear(&self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear> {
-        let weight = self.matrix(&format!("{name}.weight"), outputs, inputs)?;
+        let stored = format!("{name}.weight");
+        let weight = self.matrix(&stored, outputs, inputs)?;
         let bias = match bias {
             true => Some(self.vector(&format!("{name}.bias"), outputs)?),
             false => None,
         };
-        Linear::new(weight, bias, &self.device)
+        let linear = Linear::new(weight, bias, &self.device)?;
+        self.weights.release(&stored);
+        Ok(linear)
     }
 
     /// A norm `name` over `len` numbers.

@@ -31,7 +31,9 @@ impl Embedding {
         let width = spec.embedding.width.unwrap_or(hidden_size);
         let load = |name: &str| -> Result<Arc<Weight>> {
             let tensor = builder.matrix(name, vocab_size, width)?;
-            Ok(Arc::new(Weight::new(tensor, &builder.device)?))
+            let weight = Weight::new(tensor, &builder.device)?;
+            builder.weights.release(name);
+            Ok(Arc::new(weight))
         };
         let table = load("token_embd.weight")?;
         let head = match spec.head.weight {

@@ -116,9 +116,9 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
+    use crate::weights::HostTensor;
     use candle_core::quantized::QTensor;
     use candle_core::{Device, Tensor};
-    use crate::weights::HostTensor;
 
     fn errors(values: &[f32], data: Vec<u8>, encoding: Encoding) -> Vec<f64> {
         let shape = vec![values.len()];

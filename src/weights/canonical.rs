@@ -229,6 +229,13 @@ impl Weights {
         Ok(recipe)
     }
 
+    /// Lets go of the memory that reading a tensor took.
+    pub fn release(&self, name: &str) {
+        if let Some(recipe) = self.recipes.get(name) {
+            self.checkpoint.release(&recipe.stored);
+        }
+    }
+
     /// Leaves a tensor unused on purpose.
     pub fn ignore(&self, name: &str) {
         if let Ok(mut used) = self.used.lock() {

@@ -82,6 +82,9 @@ pub trait Checkpoint: Send + Sync {
     /// If there is no such tensor or its file cannot be read.
     fn read(&self, name: &str) -> Result<Cow<'_, [u8]>>;
 
+    /// Lets go of the memory that reading one tensor took, where it is a file's.
+    fn release(&self, _name: &str) {}
+
     /// The files that hold the tensors.
     fn files(&self) -> Vec<PathBuf>;
 

@@ -164,6 +164,14 @@ impl Checkpoint for Safetensors {
             .ok_or_else(|| Error::tensor(file, name, "reaches past the end of the file"))
     }
 
+    fn release(&self, name: &str) {
+        if let (Some(info), Some(place)) = (self.tensors.get(name), self.places.get(name)) {
+            self.shards[place.shard]
+                .1
+                .release(place.begin..place.begin + info.bytes);
+        }
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         self.shards.iter().map(|(p, _)| p.clone()).collect()
     }

@@ -96,7 +96,7 @@ pub fn run(args: &BenchArgs, ui: &Ui) -> Result<()> {
             threads: None,
         },
     };
-    let name = open::named(&model)?;
+    let name = open::named(&model, ui)?;
     let grid = match args.threads.as_slice() {
         [] => vec![threads::number(None)?],
         list => list

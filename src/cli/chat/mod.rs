@@ -35,7 +35,7 @@ pub struct ChatArgs {
 }
 
 pub fn run(args: &ChatArgs, ui: &Ui) -> Result<()> {
-    let name = open::named(&args.model)?;
+    let name = open::named(&args.model, ui)?;
     let interrupt = Interrupt::install()?;
     let n = threads::number(args.model.load.threads)?;
     threads::with(n, || {

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,41 +17,128 @@ const MAX_DIMS: u32 = 4;
 /// Arrays of arrays deeper than this are refused.
 const MAX_DEPTH: usize = 8;
 
-/// An open GGUF file.
+/// An open GGUF file, or all the files of a split one.
 pub struct Gguf {
     metadata: Arc<Metadata>,
     tensors: BTreeMap<String, TensorInfo>,
-    /// Byte offset of each tensor in the file.
-    offsets: BTreeMap<String, usize>,
-    map: Map,
+    places: BTreeMap<String, Place>,
+    parts: Vec<Map>,
+    /// The files on disk; none for bytes that the binary carries.
+    files: Vec<PathBuf>,
+}
+
+/// Where a tensor's bytes begin.
+#[derive(Clone, Copy)]
+struct Place {
+    part: usize,
+    offset: usize,
 }
 
 impl Gguf {
-    /// Opens `path`, checking the header, every metadata entry and every tensor's bounds.
+    /// Opens `path`, checking the header, every metadata entry and every tensor's bounds. Of a
+    /// split file (`NAME-00001-of-00003.gguf`) any part names the whole.
     ///
     /// # Errors
     /// Names the file and what is wrong with it: not GGUF, an unsupported version, cut short,
-    /// a tensor of an unknown type or reaching past the end.
+    /// a tensor of an unknown type or reaching past the end, a part that is missing.
     pub fn open(path: &Path) -> Result<Self> {
-        let map = Map::open(path)?;
+        let one = Self::parse(path, Map::open(path)?, vec![path.to_path_buf()])?;
+        match one.metadata.usize("split.count")? {
+            None | Some(0 | 1) => Ok(one),
+            Some(count) => Self::split(path, count),
+        }
+    }
+
+    /// Opens a GGUF that the binary carries; `name` stands for the path in messages.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self> {
+        Self::parse(Path::new(name), Map::from_static(bytes), Vec::new())
+    }
+
+    fn parse(path: &Path, map: Map, files: Vec<PathBuf>) -> Result<Self> {
         let (metadata, tensors, offsets) = Parser {
             path,
             data: map.bytes(),
             at: 0,
         }
         .file()?;
+        let place = |(name, offset)| (name, Place { part: 0, offset });
         Ok(Self {
             metadata: Arc::new(metadata),
             tensors,
-            offsets,
-            map,
+            places: offsets.into_iter().map(place).collect(),
+            parts: vec![map],
+            files,
         })
+    }
+
+    /// All `count` parts; the first one's metadata are the model's.
+    fn split(path: &Path, count: usize) -> Result<Self> {
+        let names = split_names(path, count).ok_or_else(|| {
+            let message =
+                format!("one of {count} parts, but not called NAME-00001-of-{count:05}.gguf");
+            Error::format(path, message)
+        })?;
+        let mut parts = names.iter().map(|name| {
+            let file = path.with_file_name(name);
+            Self::parse(&file, Map::open(&file)?, vec![file.clone()])
+        });
+        let mut whole = match parts.next() {
+            Some(first) => first?,
+            None => return Err(Error::format(path, "a split into no parts")),
+        };
+        for part in parts {
+            let part = part?;
+            let number = whole.parts.len();
+            for (name, info) in part.tensors {
+                if whole.tensors.insert(name.clone(), info).is_some() {
+                    return Err(Error::tensor(path, &name, "stands in two parts"));
+                }
+            }
+            let moved = |(name, place): (String, Place)| {
+                let offset = place.offset;
+                (
+                    name,
+                    Place {
+                        part: number,
+                        offset,
+                    },
+                )
+            };
+            whole.places.extend(part.places.into_iter().map(moved));
+            whole.parts.extend(part.parts);
+            whole.files.extend(part.files);
+        }
+        Ok(whole)
     }
 
     /// The file's key-value metadata.
     pub fn metadata(&self) -> Arc<Metadata> {
         self.metadata.clone()
     }
+
+    /// The part and the range of one tensor's bytes.
+    fn range(&self, name: &str) -> Option<(&Map, Range<usize>)> {
+        let (info, place) = (self.tensors.get(name)?, self.places.get(name)?);
+        let map = self.parts.get(place.part)?;
+        Some((map, place.offset..place.offset + info.bytes))
+    }
+}
+
+/// The names of all parts of the split file that `path` is a part of.
+fn split_names(path: &Path, count: usize) -> Option<Vec<String>> {
+    // llama.cpp writes five digits.
+    let stem = path.file_name()?.to_str()?;
+    let stem = stem.strip_suffix(&format!("-of-{count:05}.gguf"))?;
+    let (stem, number) = stem.rsplit_once('-')?;
+    let known = number.len() == 5 && number.bytes().all(|b| b.is_ascii_digit());
+    (known && count < 100_000).then(|| {
+        (1..=count)
+            .map(|i| format!("{stem}-{i:05}-of-{count:05}.gguf"))
+            .collect()
+    })
 }
 
 impl Checkpoint for Gguf {
@@ -63,16 +151,22 @@ impl Checkpoint for Gguf {
     }
 
     fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
-        let (Some(info), Some(&offset)) = (self.tensors.get(name), self.offsets.get(name)) else {
-            return Err(Error::tensor(self.path(), name, "not in the file"));
-        };
-        Ok(Cow::Borrowed(
-            &self.map.bytes()[offset..offset + info.bytes],
-        ))
+        let bytes = self
+            .range(name)
+            .and_then(|(map, range)| map.bytes().get(range));
+        bytes
+            .map(Cow::Borrowed)
+            .ok_or_else(|| Error::tensor(self.path(), name, "not in the file"))
+    }
+
+    fn release(&self, name: &str) {
+        if let Some((map, range)) = self.range(name) {
+            map.release(range);
+        }
     }
 
     fn files(&self) -> Vec<PathBuf> {
-        vec![self.metadata.path.clone()]
+        self.files.clone()
     }
 }
 

@@ -1,0 +1,287 @@
+"""What the demo model is to know about wick: intents with their wordings, in two languages.
+
+Sources: `facts/*.txt` (written by hand), `cli.json` (a dump of the clap tree) and the model cards
+of `../hub/cards.json`. A wording is a goal or question put into a frame; some goals, questions
+and frames are held out and never trained on.
+"""
+
+import json
+import random
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+LANGUAGES = ("en", "zh")
+
+
+@dataclass
+class Intent:
+    """One fact: `goals` fit frames such as "how do I …", `questions` stand alone, `names` fit
+    frames such as "what is …". A right answer names every one of `keys`."""
+
+    id: str
+    keys: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    goals: dict[str, list[str]] = field(default_factory=dict)
+    questions: dict[str, list[str]] = field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
+
+
+def listed(text, sep):
+    return [part.strip() for part in text.split(sep) if part.strip()]
+
+
+def read_blocks(path):
+    """The intents of one file of `facts/`."""
+    intents = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if line.startswith("= "):
+            intents.append(Intent(line[2:].strip()))
+            continue
+        tag, text = (part.strip() for part in line.split(":", 1))
+        it = intents[-1]
+        if tag == "name":
+            it.names = listed(text, ",")
+        elif tag == "key":
+            it.keys = listed(text, " ; ")
+        elif tag in LANGUAGES:
+            it.goals[tag] = listed(text, " | ")
+        elif tag.rstrip("?") in LANGUAGES:
+            it.questions[tag.rstrip("?")] = listed(text, " | ")
+        elif tag in ("A", "答"):
+            it.answers["en" if tag == "A" else "zh"] = text
+        else:
+            raise ValueError(f"{path}:{number}: unknown tag {tag}")
+    return intents
+
+
+def from_cli(known):
+    """What the command tree alone says: short forms, environment variables, defaults, and any
+    flag that `known` (names that the hand-written intents cover) lacks."""
+    tree = json.loads((HERE / "cli.json").read_text(encoding="utf-8"))
+    intents, seen, owners = [], set(), {}
+    for command in tree["commands"]:
+        for arg in command["args"]:
+            if arg.get("long"):
+                owners.setdefault(arg["long"], []).append(command["name"])
+    for command in tree["commands"]:
+        for arg in command["args"]:
+            long = arg.get("long")
+            if not long or long in seen:
+                continue
+            seen.add(long)
+            flag, where = f"--{long}", ", ".join(f"wick {c}" for c in owners[long])
+            if short := arg.get("short"):
+                intents.append(
+                    Intent(
+                        f"short{flag}",
+                        keys=[f"-{short}"],
+                        questions={
+                            "en": [
+                                f"what is the short form of {flag}",
+                                f"is there a short form of {flag}",
+                                f"short letter for {flag}",
+                                f"how do I abbreviate {flag}",
+                                f"what is {flag} in short",
+                            ],
+                            "zh": [f"{flag}的短格式是什么", f"{flag}可以缩写吗", f"{flag}的简写", f"{flag}怎么简写"],
+                        },
+                        answers={
+                            "en": f"The short form of {flag} is `-{short}`.",
+                            "zh": f"{flag} 的短格式是 `-{short}`。",
+                        },
+                    )
+                )
+            intents.append(
+                Intent(
+                    f"where{flag}",
+                    keys=[f"wick {owners[long][0]}"],
+                    questions={
+                        "en": [
+                            f"which commands take {flag}",
+                            f"which command has {flag}",
+                            f"where can I use {flag}",
+                            f"which commands accept {flag}",
+                            f"what commands understand {flag}",
+                        ],
+                        "zh": [f"哪些命令有{flag}", f"{flag}可以用在哪个命令", f"哪个命令支持{flag}", f"{flag}用在哪里"],
+                    },
+                    answers={
+                        "en": f"{flag} belongs to {where}.",
+                        "zh": f"{flag} 用于 {where}。",
+                    },
+                )
+            )
+            if env := arg.get("env"):
+                intents.append(
+                    Intent(
+                        f"env{flag}",
+                        keys=[env],
+                        questions={
+                            "en": [
+                                f"which environment variable stands for {flag}",
+                                f"what environment variable sets {flag}",
+                                f"can I set {flag} with an environment variable",
+                                f"environment variable of {flag}",
+                            ],
+                            "zh": [f"{flag}对应哪个环境变量", f"{flag}能用环境变量设置吗", f"{flag}的环境变量", f"哪个环境变量代替{flag}"],
+                        },
+                        answers={
+                            "en": f"{flag} can be set with the environment variable {env}.",
+                            "zh": f"{flag} 可以用环境变量 {env} 设置。",
+                        },
+                    )
+                )
+            if default := arg.get("default"):
+                intents.append(
+                    Intent(
+                        f"default{flag}",
+                        keys=[str(default)],
+                        questions={
+                            "en": [
+                                f"what is the default of {flag}",
+                                f"default value of {flag}",
+                                f"what does {flag} default to",
+                                f"which value has {flag} by default",
+                                f"what if I do not set {flag}",
+                            ],
+                            "zh": [f"{flag}的默认值是多少", f"{flag}默认是什么", f"不设{flag}会怎样", f"{flag}的默认值"],
+                        },
+                        answers={
+                            "en": f"The default of {flag} is {default}.",
+                            "zh": f"{flag} 的默认值是 {default}。",
+                        },
+                    )
+                )
+            if flag not in known:
+                help_text = arg["help"].rstrip(".")
+                intents.append(
+                    Intent(
+                        f"help{flag}",
+                        keys=[flag],
+                        names=[flag],
+                        answers={
+                            "en": f"{flag}: {help_text}. It belongs to {where}.",
+                            "zh": f"{flag}：{help_text}。用于 {where}。",
+                        },
+                    )
+                )
+    return intents
+
+
+def from_cards():
+    """One intent per model card."""
+    table = json.loads((HERE / "../hub/cards.json").read_text(encoding="utf-8"))
+    intents = []
+    for family in table["families"]:
+        for card in family["models"]:
+            if not (hub := card.get("hub")):
+                continue
+            name = card["name"]
+            chat = "chat" if "chat" in card else "run"
+            intents.append(
+                Intent(
+                    f"card-{name}",
+                    keys=[f"-m {name}"],
+                    names=[name],
+                    goals={
+                        "en": [f"run {name}", f"use {name}", f"chat with {name}", f"download {name}", f"load {name}", f"try {name}", f"start {name}"],
+                        "zh": [f"运行{name}", f"使用{name}", f"下载{name}", f"加载{name}", f"试试{name}"],
+                    },
+                    answers={
+                        "en": f"`wick {chat} -m {name}` runs {hub}; `wick download {name}` only fetches it.",
+                        "zh": f"`wick {chat} -m {name}` 运行 {hub}；`wick download {name}` 只下载。",
+                    },
+                )
+            )
+    return intents
+
+
+# "{g}" is a goal, "{q}" a question, "{n}" a name.
+FRAMES = {
+    "en": {
+        "g": [
+            "how do I {g}", "how to {g}", "how can I {g}", "I want to {g}", "how would I {g}", "what is the command to {g}", "is there a way to {g}",
+            "can wick {g}", "can I {g}", "show me how to {g}", "{g}", "which command do I use to {g}", "I would like to {g}", "tell me how to {g}",
+            "what do I type to {g}", "help me {g}", "is it possible to {g}", "I need to {g}", "how do you {g}", "what is the best way to {g}",
+            "which flag do I need to {g}", "how does one {g}", "how do I {g} with wick", "how do I {g} in wick", "is there an option to {g}",
+            "how should I {g}", "does wick let me {g}", "I am trying to {g}", "what is the easiest way to {g}", "let me {g}", "explain how to {g}",
+        ],
+        "n": [
+            "what does {n} do", "what is {n}", "what is {n} for", "explain {n}", "how do I use {n}", "{n}", "tell me about {n}", "what does {n} mean",
+            "when should I use {n}", "how does {n} work", "help with {n}", "what is the meaning of {n}", "why would I use {n}", "I do not understand {n}",
+        ],
+        "q": ["{q}"],
+    },
+    "zh": {
+        "g": [
+            "怎么{g}", "如何{g}", "怎样{g}", "我想{g}", "{g}", "{g}用什么命令", "怎么才能{g}", "可以{g}吗", "能{g}吗", "请问怎么{g}", "我要{g}", "{g}怎么做",
+            "{g}的命令是什么", "怎么用wick{g}", "wick怎么{g}", "教我{g}", "有办法{g}吗", "{g}用哪个参数", "请告诉我怎么{g}", "我需要{g}", "{g}要输入什么", "{g}的方法", "想{g}怎么办",
+        ],
+        "n": ["{n}是什么", "{n}怎么用", "{n}有什么用", "{n}是什么意思", "解释{n}", "介绍{n}", "什么是{n}", "{n}", "{n}的作用", "请解释一下{n}", "如何使用{n}", "我不懂{n}"],
+        "q": ["{q}"],
+    },
+}
+HELD_FRAMES = {
+    "en": {
+        "g": ["what should I type if I want to {g}", "please explain to me how I can {g}", "any idea how to {g}", "what is the way to {g} here", "do you know how to {g}"],
+        "n": ["describe {n}", "what happens with {n}", "can you explain {n} to me"],
+        "q": ["{q}"],
+    },
+    "zh": {
+        "g": ["你知道怎么{g}吗", "想问一下{g}该怎么弄", "{g}应该怎么操作", "我该如何{g}呢"],
+        "n": ["{n}干什么用的", "说明一下{n}", "{n}是做什么的"],
+        "q": ["{q}"],
+    },
+}
+
+
+@dataclass
+class Wording:
+    """A core that fits the frames of its kind."""
+
+    kind: str
+    language: str
+    core: str
+    intent: Intent
+
+
+def unknown_flags(intents):
+    """Flags that answers name and the command tree lacks."""
+    tree = (HERE / "cli.json").read_text(encoding="utf-8")
+    named = {flag for it in intents for a in it.answers.values() for flag in re.findall(r"--([a-z][a-z-]+)", a)}
+    return sorted(flag for flag in named if f'"long": "{flag}"' not in tree)
+
+
+def wordings(seed=7):
+    """(training, held-out) cores. Of four or more goals or questions one is held out, of ten or
+    more two; names and greetings all train, in frames of which some are held out."""
+    intents = []
+    for path in sorted((HERE / "facts").glob("*.txt")):
+        intents += read_blocks(path)
+    known = {name for it in intents for name in it.names}
+    intents += from_cli(known) + from_cards()
+    train, held, named = [], [], set()
+    for it in intents:
+        for language in LANGUAGES:
+            for kind, cores in (("g", it.goals.get(language, [])), ("q", it.questions.get(language, []))):
+                n_held = 2 if len(cores) >= 10 else 1 if len(cores) >= 4 else 0
+                # Seeded by the list itself: a new intent leaves the others' split alone.
+                rng = random.Random(f"{seed}/{it.id}/{language}/{kind}")
+                chosen = set(rng.sample(range(len(cores)), n_held))
+                for i, core in enumerate(cores):
+                    (held if i in chosen else train).append(Wording(kind, language, core, it))
+            for name in it.names:
+                if (name, language) not in named:
+                    named.add((name, language))
+                    train.append(Wording("n", language, name, it))
+    return intents, train, held
+
+
+if __name__ == "__main__":
+    every, train, held = wordings()
+    print(f"{len(every)} intents, {len(train)} cores to train on, {len(held)} held out")
+    print("not in cli.json:", *unknown_flags(every))

@@ -1,0 +1,99 @@
+"""The model: LLaMA's shape (RMSNorm, interleaved RoPE as GGUF stores it, SwiGLU,
+tied head), small."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+@dataclass
+class Shape:
+    vocab_size: int = 2048
+    hidden: int = 192
+    layers: int = 6
+    heads: int = 3
+    ffn: int = 512
+    context: int = 512
+    theta: float = 10000.0
+    eps: float = 1e-5
+
+    @property
+    def head_dim(self):
+        return self.hidden // self.heads
+
+
+def norm(x, weight, eps):
+    return F.rms_norm(x, (x.shape[-1],), weight, eps)
+
+
+def rope_tables(shape):
+    """cos, sin: [context, head_dim / 2]."""
+    half = torch.arange(0, shape.head_dim, 2).double() / shape.head_dim
+    angle = torch.outer(torch.arange(shape.context).double(), shape.theta**-half)
+    return angle.cos().float(), angle.sin().float()
+
+
+def rotate(x, cos, sin):
+    """Interleaved pairs: (x0, x1), (x2, x3), … of x [batch, heads, T, head_dim]."""
+    a, b = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2).to(x.dtype)
+
+
+class Block(nn.Module):
+    def __init__(self, s):
+        super().__init__()
+        self.s = s
+        self.attn_norm = nn.Parameter(torch.ones(s.hidden))
+        self.attn_q = nn.Linear(s.hidden, s.hidden, bias=False)
+        self.attn_k = nn.Linear(s.hidden, s.hidden, bias=False)
+        self.attn_v = nn.Linear(s.hidden, s.hidden, bias=False)
+        self.attn_output = nn.Linear(s.hidden, s.hidden, bias=False)
+        self.ffn_norm = nn.Parameter(torch.ones(s.hidden))
+        self.ffn_gate = nn.Linear(s.hidden, s.ffn, bias=False)
+        self.ffn_up = nn.Linear(s.hidden, s.ffn, bias=False)
+        self.ffn_down = nn.Linear(s.ffn, s.hidden, bias=False)
+
+    def forward(self, x, cos, sin, past=None):
+        """x [batch, T, hidden]; `past` is (keys, values) of earlier positions. Returns x and the
+        keys and values with this call's."""
+        s = self.s
+        h = norm(x, self.attn_norm, s.eps)
+        split = lambda t: t.unflatten(-1, (-1, s.head_dim)).transpose(1, 2)
+        q, k, v = rotate(split(self.attn_q(h)), cos, sin), rotate(split(self.attn_k(h)), cos, sin), split(self.attn_v(h))
+        if past is not None:
+            k, v = torch.cat((past[0], k), 2), torch.cat((past[1], v), 2)
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=q.shape[2] > 1)
+        x = x + self.attn_output(attended.transpose(1, 2).flatten(2))
+        h = norm(x, self.ffn_norm, s.eps)
+        return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h)), (k, v)
+
+
+class Model(nn.Module):
+    def __init__(self, s):
+        super().__init__()
+        self.s = s
+        self.token_embd = nn.Embedding(s.vocab_size, s.hidden)
+        self.blk = nn.ModuleList(Block(s) for _ in range(s.layers))
+        self.output_norm = nn.Parameter(torch.ones(s.hidden))
+        cos, sin = rope_tables(s)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        for name, p in self.named_parameters():
+            if p.dim() == 2:
+                nn.init.normal_(p, std=0.02 if "embd" in name else p.shape[1] ** -0.5)
+            if name.endswith(("attn_output.weight", "ffn_down.weight")):
+                nn.init.zeros_(p)
+
+    def forward(self, ids, past=None, only=None):
+        """ids [batch, T] to logits [batch, T, vocab] and the cache, one (keys, values) a layer.
+        With `only` [batch, T], a mask, the logits are of those n positions: [n, vocab]."""
+        at = 0 if past is None else past[0][0].shape[2]
+        cos, sin = self.cos[at : at + ids.shape[1]], self.sin[at : at + ids.shape[1]]
+        x, cache = self.token_embd(ids), []
+        for i, block in enumerate(self.blk):
+            x, kv = block(x, cos, sin, None if past is None else past[i])
+            cache.append(kv)
+        x = x if only is None else x[only]
+        return F.linear(norm(x, self.output_norm, self.s.eps), self.token_embd.weight), cache

@@ -1,0 +1,136 @@
+//! The embedded demo model: it opens from the binary, its text comes out of its weights, and it
+//! answers questions in wordings that it was not trained on.
+#![cfg(feature = "demo")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use candle_core::Device;
+use wick::demo;
+use wick::generate::{Limits, Sampler, Sampling, Session, SessionOptions};
+use wick::load::{Opened, Origin};
+use wick::nn::{CacheType, Storage};
+use wick::text::{ChatTemplate, Message, Role, Specials, Tokenizer};
+use wick::weights::gguf::Metadata;
+
+fn metadata(opened: &Opened) -> Arc<Metadata> {
+    match &opened.origin {
+        Origin::Gguf(metadata) => metadata.clone(),
+        Origin::Folder { .. } => panic!("the demo model is a GGUF"),
+    }
+}
+
+fn tokenizer(opened: &Opened) -> Tokenizer {
+    Tokenizer::from_gguf(&metadata(opened)).unwrap().unwrap()
+}
+
+/// The greedy answer to one question.
+fn ask(opened: &Opened, question: &str) -> String {
+    let tokenizer = tokenizer(opened);
+    let template = ChatTemplate::from_gguf(&metadata(opened)).unwrap().unwrap();
+    let template = template.with_tokenizer(&tokenizer);
+    let prompt = template
+        .render(&[Message::new(Role::User, question)], true)
+        .unwrap();
+    let model = opened
+        .model(&Device::Cpu, Storage::AsStored, &mut |_, _| ())
+        .unwrap();
+    let options = SessionOptions {
+        ctx_size: opened.spec.max_len,
+        cache_type: CacheType::F32,
+        chunk: 512,
+        keep_logits: false,
+        interrupt: Arc::new(AtomicBool::new(false)),
+        trace: None,
+    };
+    let mut session = Session::new(model, options).unwrap();
+    session
+        .prompt(&tokenizer.encode_prompt(&prompt, Specials::Parse).unwrap())
+        .unwrap();
+    let limits = Limits {
+        max_tokens: Some(150),
+        stop_ids: tokenizer.end_ids(),
+    };
+    session.answer(Sampler::new(Sampling::default(), 0), limits);
+    let ids: Vec<u32> = session.map(|id| id.unwrap()).collect();
+    tokenizer.decode(&ids, false)
+}
+
+#[test]
+fn it_opens_where_it_lies() {
+    let begun = Instant::now();
+    let opened = Opened::demo().unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(500));
+    assert!(opened.weights.checkpoint().files().is_empty());
+    assert!(demo::GGUF.len() <= 8 << 20, "at most 8 MB");
+    assert!(opened.file_bytes() as usize <= demo::GGUF.len());
+}
+
+#[test]
+fn its_tokenizer_gives_every_text_back() {
+    let tokenizer = tokenizer(&Opened::demo().unwrap());
+    for text in [
+        "How do I quantize a model?",
+        "  two  spaces,\ttab\nand `wick run --top-k 40 \"Hi\"`\n\n",
+        "怎么量化模型？ 23 + 42 = 65。",
+        "Never seen: ёлка, 龘, 🦀, \u{0}",
+        "",
+    ] {
+        let ids = tokenizer.encode(text, Specials::Plain).unwrap();
+        assert_eq!(tokenizer.decode(&ids, false), text);
+    }
+}
+
+#[test]
+fn its_tokenizer_cuts_as_in_training() {
+    let tokenizer = tokenizer(&Opened::demo().unwrap());
+    let cases: Vec<(String, Vec<u32>)> =
+        serde_json::from_str(include_str!("../src/demo/ids.json")).unwrap();
+    assert!(cases.len() >= 5);
+    for (text, ids) in cases {
+        assert_eq!(
+            tokenizer.encode(&text, Specials::Plain).unwrap(),
+            ids,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn marks_that_a_user_types_are_text() {
+    let tokenizer = tokenizer(&Opened::demo().unwrap());
+    let plain = tokenizer.encode("<|end|>", Specials::Plain).unwrap();
+    let parsed = tokenizer.encode("<|end|>", Specials::Parse).unwrap();
+    assert!(plain.len() > 1);
+    assert_eq!(parsed.len(), 1);
+    assert!(tokenizer.end_ids().contains(&parsed[0]));
+}
+
+#[test]
+fn other_weights_give_other_answers() {
+    let questions = ["How do I quantize a model?", "Once upon a time"];
+    let demo = Opened::demo().unwrap();
+    let mut bytes = demo::GGUF.to_vec();
+    let middle = bytes.len() / 2;
+    for byte in &mut bytes[middle..middle + 200_000] {
+        *byte ^= 0x10;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path: &Path = &dir.path().join("changed.gguf");
+    std::fs::write(path, bytes).unwrap();
+    let changed = Opened::open(path).unwrap();
+    for question in questions {
+        assert_ne!(ask(&demo, question), ask(&changed, question));
+    }
+}
+
+#[test]
+fn a_cut_copy_is_refused() {
+    let cut: &'static [u8] = &demo::GGUF[..demo::GGUF.len() - 1000];
+    let error = wick::weights::gguf::Gguf::from_static("cut", cut)
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("cut short"), "{error}");
+}
