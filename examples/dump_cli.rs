@@ -40,7 +40,7 @@ fn flag(arg: &Arg) -> Option<Value> {
         flag.insert("env".to_string(), json!(env));
     }
     let default = arg.get_default_values().first().and_then(|d| d.to_str());
-    if let Some(default) = default {
+    if let Some(default) = default.filter(|_| arg.get_action().takes_values()) {
         flag.insert("default".to_string(), json!(default));
     }
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();

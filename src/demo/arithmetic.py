@@ -153,17 +153,17 @@ def document(rng, turn):
     if kind < 0.2:
         return turn(*sum_alone(rng))
     p = problem(rng, held_out=False)
-    if kind < 0.42:
+    if kind < 0.36:
         return turn(p.text, p.final())
     sep = rng.choice([" ", "\n", "\n\n"])
-    if kind < 0.82:
+    if kind < 0.86:
         return turn(p.text + sep + STEP_BY_STEP, p.chain())
-    if kind < 0.92:
+    if kind < 0.94:
         doc = turn(p.text, f"{STEP_BY_STEP} {p.chain()}")
         # The opening is put into the model's mouth: it must not learn to say it unasked.
         doc[4:5] = [(STEP_BY_STEP, 0), (f"{sep if sep != ' ' else ' '}{p.chain()}", 1)]
         return doc
-    if kind < 0.97:
+    if kind < 0.98:
         text = f"{p.text}{sep}{STEP_BY_STEP}{sep}{p.chain()}\n{THEREFORE}"
         return turn(text, rng.choice([f"{p.value}.", f"{p.value}"]))
     shots = [problem(rng, held_out=False) for _ in range(rng.choice([1, 2, 2]))]

@@ -72,9 +72,26 @@ def dress(rng, language, text, plain=False):
     return text + rng.choice(ENDS[language])
 
 
+def thinned(rng, wording):
+    """The core without some of its words (in Chinese, characters), or joined with another of the
+    same intent: single words are to tell the intent, not the phrase as a whole."""
+    if wording.kind == "n":
+        return wording.core
+    others = [w for w in BY_INTENT[wording.intent.id] if w.kind == wording.kind and w.language == wording.language]
+    if rng.random() < 0.25:
+        joint = {"en": [" or ", " and ", ", "], "zh": ["，", "或者", "和"]}[wording.language]
+        return wording.core + rng.choice(joint) + rng.choice(others).core
+    parts = wording.core.split(" ") if wording.language == "en" else re.findall(r"[一-鿿]|[^一-鿿]+", wording.core)
+    if len(parts) < 3:
+        return wording.core
+    dropped = set(rng.sample(range(len(parts)), rng.choice([1, 1, max(1, len(parts) // 3)])))
+    return (" " if wording.language == "en" else "").join(p for i, p in enumerate(parts) if i not in dropped)
+
+
 def question(rng, wording, frames=FRAMES, plain=False):
     frame = rng.choice(frames[wording.language][wording.kind])
-    text = frame.format(g=wording.core, q=wording.core, n=wording.core)
+    core = thinned(rng, wording) if not plain and rng.random() < 0.4 else wording.core
+    text = frame.format(g=core, q=core, n=core)
     return dress(rng, wording.language, text, plain)
 
 
@@ -102,12 +119,12 @@ def document(rng):
     """One document of the training text."""
     kind = rng.random()
     doc = [("<s>", 0)]
-    if kind < 0.68:
+    if kind < 0.64:
         if rng.random() < 0.06:
             doc += [(SYSTEM, 0), (rng.choice(SYSTEMS), 0), (END, 0)]
         for _ in range(rng.choice([1, 1, 1, 1, 1, 2, 3])):
             doc += turn(*(outside.exchange(rng) if rng.random() < 0.05 else about_wick(rng)))
-    elif kind < 0.97:
+    elif kind < 0.985:
         doc += arithmetic.document(rng, turn)
     else:
         doc += stories.document(rng, turn)

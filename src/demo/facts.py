@@ -115,7 +115,9 @@ def from_cli(known):
                     },
                 )
             )
-            if env := arg.get("env"):
+            # Some are read by the hub's code and only told in the help text.
+            told = re.search(r"\[env: (\w+)", arg["help"])
+            if env := arg.get("env") or (told and told[1]):
                 intents.append(
                     Intent(
                         f"env{flag}",
@@ -157,7 +159,7 @@ def from_cli(known):
                     )
                 )
             if flag not in known:
-                help_text = arg["help"].rstrip(".")
+                help_text = re.sub(r"\s*\[.*?\]", "", arg["help"]).rstrip(".")
                 intents.append(
                     Intent(
                         f"help{flag}",

@@ -118,25 +118,51 @@ fn sentinels(
     }
     let ids = tokenizer.encode_prompt(text, Specials::Parse)?;
     let (found, finish) = answer(session, &ids, sampler, limits)?;
+    Ok(Filled {
+        text: put_in(text, &found, &known, |ids| tokenizer.decode(ids, false)),
+        finish,
+    })
+}
+
+/// `text` with each sentinel that the answer `found` names replaced by what follows it there.
+fn put_in(
+    text: &str,
+    found: &[u32],
+    sentinels: &[(String, u32)],
+    decode: impl Fn(&[u32]) -> String,
+) -> String {
+    let is_sentinel = |id: &u32| sentinels.iter().any(|(_, s)| s == id);
     let mut filled = text.to_string();
-    for (name, id) in &known {
+    for (name, id) in sentinels {
         let Some(begin) = found.iter().position(|f| f == id) else {
             continue;
         };
         let rest = &found[begin + 1..];
-        let is_sentinel = |f: &u32| known.iter().any(|(_, id)| id == f);
         let end = rest.iter().position(is_sentinel).unwrap_or(rest.len());
-        let piece = tokenizer.decode(&rest[..end], false);
-        filled = filled.replacen(name, piece.trim(), 1);
+        filled = filled.replacen(name, decode(&rest[..end]).trim(), 1);
     }
-    Ok(Filled {
-        text: filled,
-        finish,
-    })
+    filled
 }
 
 fn no_blank(wanted: &str) -> Error {
     Error::Text(format!(
         "the text has no blank to fill: one of {wanted} is wanted"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sentinel_gets_what_follows_it_in_the_answer() {
+        let known: Vec<_> = (0..3)
+            .map(|n| (format!("<extra_id_{n}>"), 90 - n))
+            .collect();
+        let words = |ids: &[u32]| -> String { ids.iter().map(|id| format!(" w{id}")).collect() };
+        let text = "The <extra_id_0> walks in <extra_id_1> park <extra_id_2>.";
+        let filled = put_in(text, &[90, 1, 2, 89, 3, 90], &known, words);
+        assert_eq!(filled, "The w1 w2 walks in w3 park <extra_id_2>.");
+        assert_eq!(put_in(text, &[], &known, words), text);
+    }
 }

@@ -105,3 +105,44 @@ impl Checkpoint for Sum {
         files
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::Safetensors;
+
+    fn checkpoint(folder: &Path, name: &str, rows: usize, of: f32) -> Box<dyn Checkpoint> {
+        let values: Vec<f32> = (0..rows * 2).map(|i| of * i as f32).collect();
+        let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let view =
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![rows, 2], &data);
+        let path = folder.join(name);
+        safetensors::serialize_to_file([("w", view.unwrap())], None, &path).unwrap();
+        Box::new(Safetensors::open_file(&path).unwrap())
+    }
+
+    #[test]
+    fn an_added_row_is_added_to_the_mean_of_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = checkpoint(dir.path(), "base.safetensors", 2, 1.0);
+        let difference = checkpoint(dir.path(), "diff.safetensors", 3, 10.0);
+        let sum = Sum::new(base, difference).unwrap();
+        // The base is [0 1; 2 3], its mean row [1 2].
+        assert_eq!(
+            numbers(&sum, "w").unwrap(),
+            [0.0, 11.0, 22.0, 33.0, 41.0, 52.0]
+        );
+    }
+
+    #[test]
+    fn tensors_that_do_not_go_together_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = checkpoint(dir.path(), "base.safetensors", 3, 1.0);
+        let difference = checkpoint(dir.path(), "diff.safetensors", 2, 1.0);
+        let error = Sum::new(base, difference).err().unwrap().to_string();
+        assert!(
+            error.contains("diff.safetensors") && error.contains("tensor w"),
+            "{error}"
+        );
+    }
+}
