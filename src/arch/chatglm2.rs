@@ -58,7 +58,8 @@ pub const FAMILY: Family = Family {
             ignored: vec!["transformer.rotary_pos_emb.inv_freq"],
         }
     },
-    gguf: None,
+    // llama.cpp reads it and GLM-4-9B as one architecture.
+    gguf: glm::GLM.gguf,
 };
 
 /// Keys of the training code, and the pairs that cancel out.
