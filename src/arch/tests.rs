@@ -340,7 +340,12 @@ fn ggufs_metadata_declare_the_same_model() {
         found.family = wanted.family;
         found.head.weight = wanted.head.weight;
         found.attention.bias = wanted.attention.bias;
-        let unsaid = |rope: &Rope| matches!(rope.scaling, RopeScaling::Llama3 { .. });
+        let unsaid = |rope: &Rope| {
+            matches!(
+                rope.scaling,
+                RopeScaling::Llama3 { .. } | RopeScaling::Dynamic { .. }
+            )
+        };
         if wanted.position.rope().is_some_and(unsaid) || wanted.placement != found.placement {
             continue;
         }
