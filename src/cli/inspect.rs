@@ -14,7 +14,6 @@ use super::settings;
 use super::ui::Ui;
 use crate::arch::{Position, Spec};
 use crate::bench::memory;
-use crate::load::Origin;
 use crate::text::{ChatTemplate, Tokenizer};
 
 /// Show what the loader sees in a model: its columns, tensors, tokenizer, prompt and memory
@@ -215,15 +214,7 @@ fn memory_forecast(args: &InspectArgs, found: &Found) -> Result<String> {
     let per_token = memory::cache_bytes_per_token(&opened.spec, kind);
     let cache = per_token.saturating_mul(context.size as u64);
     let mut out = "memory\n".to_string();
-    let borrowed = match (&opened.origin, weights.all) {
-        (Origin::Gguf(_), _) => " (mapped from the file)",
-        _ => "",
-    };
-    row(
-        &mut out,
-        "weights",
-        format!("{}{borrowed}", bytes(weights.all)),
-    );
+    row(&mut out, "weights", bytes(weights.all));
     row(
         &mut out,
         "KV cache",
