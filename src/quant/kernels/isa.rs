@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use super::activations::{self, Quantized};
 use super::forms::{Float, FloatPanel, Form, IntPanel, Tile};
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 use super::portable;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
@@ -20,6 +22,10 @@ enum Set {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    #[cfg(target_arch = "aarch64")]
+    Dotprod,
 }
 
 impl Isa {
@@ -36,6 +42,13 @@ impl Isa {
                 all.push(Self(Set::Avx512));
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        {
+            all.push(Self(Set::Neon));
+            if neon::has_dotprod() {
+                all.push(Self(Set::Dotprod));
+            }
+        }
         all
     }
 
@@ -47,11 +60,15 @@ impl Isa {
             Set::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Set::Dotprod => "dotprod",
         }
     }
 
     /// The best set of this machine, or the one that the environment variable `WICK_ISA` names
-    /// (`portable`, `avx2`, `avx512`) if the machine has it.
+    /// (`portable`, `avx2`, `avx512`, `neon`, `dotprod`) if the machine has it.
     pub fn best() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| {
@@ -70,6 +87,8 @@ impl Isa {
             Set::Avx2 => avx2::INT_TILE,
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => avx512::INT_TILE,
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon | Set::Dotprod => neon::INT_TILE,
         }
     }
 
@@ -81,6 +100,8 @@ impl Isa {
             Set::Avx2 => avx2::FLOAT_TILE,
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => avx512::FLOAT_TILE,
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon | Set::Dotprod => neon::FLOAT_TILE,
         }
     }
 
@@ -94,6 +115,11 @@ impl Isa {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => unsafe { avx512::int_tile::<F>(panel, x, t0, out) },
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => neon::int_tile::<F>(panel, x, t0, out),
+            // SAFETY: such a value exists only on machines with dot products.
+            #[cfg(target_arch = "aarch64")]
+            Set::Dotprod => unsafe { neon::int_tile_dotprod::<F>(panel, x, t0, out) },
         }
     }
 
@@ -107,6 +133,8 @@ impl Isa {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => unsafe { avx512::float_tile(float, panel, x, out) },
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon | Set::Dotprod => neon::float_tile(float, panel, x, out),
         }
     }
 
@@ -114,6 +142,9 @@ impl Isa {
     pub fn quantize(self, x: &[f32], out: activations::QuantizedRows<'_>) {
         match self.0 {
             Set::Portable => activations::quantize(x, out),
+            // NEON is what plain Rust is compiled for.
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon | Set::Dotprod => activations::quantize(x, out),
             // SAFETY: such a value exists only on machines with these features.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 | Set::Avx512 => unsafe { avx2::quantize(x, out) },

@@ -33,6 +33,8 @@ mod avx2;
 mod avx512;
 pub mod forms;
 mod isa;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod pool;
 pub mod portable;
 pub mod product;
