@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::forms::BLOCK;
+use super::product::fill_parts;
 
 /// Rows of activations in blocks of 32 signed bytes. Codes lie in -127..=127.
 #[derive(Default)]
@@ -105,7 +106,7 @@ pub struct Columns<'a> {
 
 /// The tokens of the next tile when `left` are left and a kernel takes at most `max`.
 pub fn next_tile(left: usize, max: usize) -> usize {
-    [12, 8, 6, 4, 3, 2, 1]
+    [16, 12, 8, 6, 4, 3, 2, 1]
         .into_iter()
         .find(|&n| n <= left && n <= max)
         .unwrap_or(left)
@@ -121,18 +122,23 @@ impl<'a> Columns<'a> {
             };
         }
         let mut data = vec![0f32; x.len()];
-        let mut t0 = 0;
-        while t0 < t {
-            let n = next_tile(t - t0, max);
-            let span = t0 * cols..(t0 + n) * cols;
-            let (tile, rows) = (&mut data[span.clone()], &x[span]);
-            for (j, row) in rows.chunks_exact(cols.max(1)).enumerate() {
-                for (column, v) in tile.chunks_exact_mut(n).zip(row) {
-                    column[j] = *v;
+        let whole = max * cols;
+        fill_parts(&mut data, whole, |first, tiles| {
+            let mut rows = &x[first * whole..][..tiles.len()];
+            for tokens in tiles.chunks_mut(whole.max(1)) {
+                let mut left = tokens;
+                while !left.is_empty() {
+                    let n = next_tile(left.len() / cols, max);
+                    let (tile, rest) = left.split_at_mut(n * cols);
+                    for (j, row) in rows[..n * cols].chunks_exact(cols).enumerate() {
+                        for (column, v) in tile.chunks_exact_mut(n).zip(row) {
+                            column[j] = *v;
+                        }
+                    }
+                    (left, rows) = (rest, &rows[n * cols..]);
                 }
             }
-            t0 += n;
-        }
+        });
         Self {
             cols,
             data: Cow::Owned(data),

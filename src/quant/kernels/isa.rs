@@ -8,7 +8,7 @@ use super::forms::{Float, FloatPanel, Form, IntPanel, Tile};
 use super::neon;
 use super::portable;
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, avx512};
+use super::{avx2, avx2::vnni, avx512};
 
 /// An instruction set that this machine has. A value other than [`Isa::PORTABLE`] comes only from
 /// a check of the machine, which is what makes the kernels safe to call.
@@ -20,6 +20,9 @@ enum Set {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// AVX2 with VNNI.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(vnni::Encoding),
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "aarch64")]
@@ -38,6 +41,7 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         if avx2::is_available() {
             all.push(Self(Set::Avx2));
+            all.extend(vnni::Encoding::detect().map(|e| Self(Set::AvxVnni(e))));
             if avx512::is_available() {
                 all.push(Self(Set::Avx512));
             }
@@ -59,6 +63,8 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
+            Set::AvxVnni(_) => "avxvnni",
+            #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
             #[cfg(target_arch = "aarch64")]
             Set::Neon => "neon",
@@ -68,7 +74,7 @@ impl Isa {
     }
 
     /// The best set of this machine, or the one that the environment variable `WICK_ISA` names
-    /// (`portable`, `avx2`, `avx512`, `neon`, `dotprod`) if the machine has it.
+    /// (`portable`, `avx2`, `avxvnni`, `avx512`, `neon`, `dotprod`) if the machine has it.
     pub fn best() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| {
@@ -84,7 +90,7 @@ impl Isa {
         match self.0 {
             Set::Portable => portable::INT_TILE,
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => avx2::INT_TILE,
+            Set::Avx2 | Set::AvxVnni(_) => avx2::INT_TILE,
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => avx512::INT_TILE,
             #[cfg(target_arch = "aarch64")]
@@ -97,7 +103,7 @@ impl Isa {
         match self.0 {
             Set::Portable => portable::FLOAT_TILE,
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => avx2::FLOAT_TILE,
+            Set::Avx2 | Set::AvxVnni(_) => avx2::FLOAT_TILE,
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => avx512::FLOAT_TILE,
             #[cfg(target_arch = "aarch64")]
@@ -112,6 +118,9 @@ impl Isa {
             // SAFETY: such a value exists only on machines with these features.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { avx2::int_tile::<F>(panel, x, t0, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::AvxVnni(e) => unsafe { vnni::int_tile::<F>(e, panel, x, t0, out) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => unsafe { avx512::int_tile::<F>(panel, x, t0, out) },
@@ -129,7 +138,7 @@ impl Isa {
             Set::Portable => portable::float_tile(float, panel, x, out),
             // SAFETY: such a value exists only on machines with these features.
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => unsafe { avx2::float_tile(float, panel, x, out) },
+            Set::Avx2 | Set::AvxVnni(_) => unsafe { avx2::float_tile(float, panel, x, out) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => unsafe { avx512::float_tile(float, panel, x, out) },
@@ -147,7 +156,7 @@ impl Isa {
             Set::Neon | Set::Dotprod => activations::quantize(x, out),
             // SAFETY: such a value exists only on machines with these features.
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 | Set::Avx512 => unsafe { avx2::quantize(x, out) },
+            Set::Avx2 | Set::AvxVnni(_) | Set::Avx512 => unsafe { avx2::quantize(x, out) },
         }
     }
 }

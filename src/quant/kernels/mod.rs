@@ -37,6 +37,8 @@ mod isa;
 mod neon;
 pub mod pool;
 pub mod portable;
+#[cfg(target_arch = "x86_64")]
+mod prefetch;
 pub mod product;
 
 pub use isa::Isa;

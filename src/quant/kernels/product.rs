@@ -130,14 +130,15 @@ pub fn for_ranges(len: usize, f: impl Fn(Range<usize>) + Sync) {
     });
 }
 
-/// Fills the items of `out`, each `size` long, on all threads: `f(first item, several items)`.
+/// Fills the items of `out`, each `size` long but for the last, on all threads:
+/// `f(first item, several items)`.
 pub fn fill_parts<T: Send>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync) {
-    let n = out.len() / size.max(1);
+    let (len, size) = (out.len(), size.max(1));
     let out = Disjoint::new(out);
-    for_ranges(n, |range| {
+    for_ranges(len.div_ceil(size), |range| {
         // SAFETY: the ranges are disjoint.
         f(range.start, unsafe {
-            out.part(range.start * size..range.end * size)
+            out.part(range.start * size..(range.end * size).min(len))
         });
     });
 }
@@ -269,7 +270,7 @@ impl Job<'_> {
     ) {
         // Whole tiles, so that chunks cut the tokens as `Columns` did.
         let chunk = (CHUNK / row_bytes.max(1)).max(1).next_multiple_of(max);
-        let mut room = [[0f32; PANEL]; 12];
+        let mut room = [[0f32; PANEL]; 16];
         for chunk_start in (0..self.t).step_by(chunk) {
             let chunk_end = (chunk_start + chunk).min(self.t);
             for p in panels.clone() {

@@ -3,11 +3,11 @@
 
 use std::arch::x86_64::*;
 
-use super::prefetch::prefetch;
 use crate::quant::kernels::activations::Quantized;
 use crate::quant::kernels::forms::{
     BLOCK, Codes, Form, GROUP, IQ4_NL_VALUES, IntPanel, PANEL, Scales, Tile,
 };
+use crate::quant::kernels::prefetch::prefetch;
 
 /// Rows of activations `t0..` times a panel; as many as `out` has, at most
 /// [`super::INT_TILE`].
@@ -103,16 +103,16 @@ unsafe fn tile<F: Form, const T: usize, const H: usize>(
 }
 
 /// Scales and minimums of eight rows, for the halves of a block or, twice, for the whole.
-struct EightScales {
-    scale: [__m256; 2],
-    min: [__m256; 2],
+pub(super) struct EightScales {
+    pub scale: [__m256; 2],
+    pub min: [__m256; 2],
 }
 
 /// One block of one token: `acc + scale * dots + min * sum(a)`, `dots` of the first and the last
 /// half of the block or of any two parts.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn scaled<F: Form>(
+pub(super) fn scaled<F: Form>(
     dots: [__m256i; 2],
     s: &EightScales,
     meta: &[f32; 4],
@@ -186,7 +186,7 @@ unsafe fn dot<F: Form, const N: usize>(w: &[__m256i; N], a: *const i8) -> __m256
 /// AVX2; `p` points to a block of the form.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn unpack<F: Form>(p: *const u8, h: usize) -> [__m256i; 8] {
+pub(super) unsafe fn unpack<F: Form>(p: *const u8, h: usize) -> [__m256i; 8] {
     // SAFETY: chunk `c` is one of the block's.
     let chunk = |c: usize| unsafe { _mm256_loadu_si256(p.add(c * GROUP + h * 32).cast()) };
     let four = _mm256_set1_epi8(15);
@@ -254,7 +254,7 @@ unsafe fn unpack<F: Form>(p: *const u8, h: usize) -> [__m256i; 8] {
 /// AVX2, F16C; `p` points to the scales of a panel with more than `b` blocks.
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
-unsafe fn scales<F: Form>(p: *const u8, b: usize, h: usize) -> EightScales {
+pub(super) unsafe fn scales<F: Form>(p: *const u8, b: usize, h: usize) -> EightScales {
     let i = b % F::SCALES.blocks();
     // SAFETY: the record of block `b`.
     let record = unsafe { p.add(b / F::SCALES.blocks() * F::SCALES.bytes()) };

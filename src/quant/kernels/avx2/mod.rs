@@ -4,7 +4,7 @@ use crate::quant::kernels::activations;
 
 mod float;
 mod int;
-mod prefetch;
+pub mod vnni;
 
 pub use float::float_tile;
 pub use int::int_tile;

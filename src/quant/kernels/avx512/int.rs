@@ -8,8 +8,10 @@ use crate::quant::kernels::activations::Quantized;
 use crate::quant::kernels::forms::{
     BLOCK, Codes, Form, GROUP, IQ4_NL_VALUES, IntPanel, PANEL, Scales, Tile,
 };
+use crate::quant::kernels::prefetch::prefetch;
 
-/// Rows of activations `t0..` times a panel; as many as `out` has: 1, 2, 3, 4, 6 or 8.
+/// Rows of activations `t0..` times a panel; as many as `out` has: 1, 2, 3, 4, 6, 8, 12
+/// or 16.
 ///
 /// # Safety
 /// The machine must have AVX-512 F, BW, VL and VNNI.
@@ -25,6 +27,8 @@ pub unsafe fn int_tile<F: Form>(panel: &IntPanel<'_>, x: &Quantized, t0: usize, 
             4 => tile::<F, 4>(panel, x, t0, out),
             6 => tile::<F, 6>(panel, x, t0, out),
             8 => tile::<F, 8>(panel, x, t0, out),
+            12 => tile::<F, 12>(panel, x, t0, out),
+            16 => tile::<F, 16>(panel, x, t0, out),
             n => unreachable!("a tile of {n} tokens"),
         }
     }
@@ -53,6 +57,7 @@ unsafe fn tile<F: Form, const T: usize>(
         });
     let mut acc = [_mm512_setzero_ps(); T];
     for b in 0..panel.blocks {
+        prefetch::<F, T>(codes, panel.scales.as_ptr(), b);
         // SAFETY: block `b` lies inside the panel's slices and the rows of `x`, by the caller's
         // checks.
         unsafe {
