@@ -270,7 +270,7 @@ impl Job<'_> {
     ) {
         // Whole tiles, so that chunks cut the tokens as `Columns` did.
         let chunk = (CHUNK / row_bytes.max(1)).max(1).next_multiple_of(max);
-        let mut room = [[0f32; PANEL]; 16];
+        let mut room = [[0f32; PANEL]; 12];
         for chunk_start in (0..self.t).step_by(chunk) {
             let chunk_end = (chunk_start + chunk).min(self.t);
             for p in panels.clone() {

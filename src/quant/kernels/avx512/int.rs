@@ -10,8 +10,7 @@ use crate::quant::kernels::forms::{
 };
 use crate::quant::kernels::prefetch::prefetch;
 
-/// Rows of activations `t0..` times a panel; as many as `out` has: 1, 2, 3, 4, 6, 8, 12
-/// or 16.
+/// Rows of activations `t0..` times a panel; as many as `out` has: 1, 2, 3, 4, 6 or 8.
 ///
 /// # Safety
 /// The machine must have AVX-512 F, BW, VL and VNNI.
@@ -27,8 +26,6 @@ pub unsafe fn int_tile<F: Form>(panel: &IntPanel<'_>, x: &Quantized, t0: usize, 
             4 => tile::<F, 4>(panel, x, t0, out),
             6 => tile::<F, 6>(panel, x, t0, out),
             8 => tile::<F, 8>(panel, x, t0, out),
-            12 => tile::<F, 12>(panel, x, t0, out),
-            16 => tile::<F, 16>(panel, x, t0, out),
             n => unreachable!("a tile of {n} tokens"),
         }
     }

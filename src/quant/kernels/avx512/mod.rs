@@ -7,7 +7,7 @@ pub use float::float_tile;
 pub use int::int_tile;
 
 /// Tokens of a tile.
-pub const INT_TILE: usize = 16;
+pub const INT_TILE: usize = 8;
 /// Tokens of a tile of float weights.
 pub const FLOAT_TILE: usize = 12;
 
