@@ -2,20 +2,23 @@
 
 import zlib
 
-STEP_BY_STEP = "Let's think step by step."
-THEREFORE = "Therefore, the answer is"
+TRIGGER = {"en": "Let's think step by step.", "zh": "让我们一步一步地思考。"}
+THEREFORE = {"en": "Therefore, the answer is", "zh": "因此，答案是"}
+FINAL = {"en": "The answer is {}.", "zh": "答案是 {}。"}
 NAMES = "Tom Anna Ben Lily Sam Mia Max Zoe Leo Eva Jack Ruth Paul Nina Adam Kate Li Mei Omar Sara".split()
 THINGS = "apples pears books stones coins cards shells eggs marbles pens stamps flowers nuts toys balls cakes".split()
+人名 = "小明 小红 小华 小丽 小军 小芳 小强 小美".split()
+东西 = "个苹果 本书 支笔 颗糖 张卡片 个鸡蛋 朵花 个球".split()
 
 
 class Problem:
     """A text, its steps (equations) and its answer."""
 
-    def __init__(self, rng):
+    def __init__(self, rng, language="en"):
+        self.language = language
         self.steps = []
         self.value = 0
-        kind = rng.choice(KINDS)
-        self.text = kind(self, rng)
+        self.text = rng.choice(KINDS[language])(self, rng)
 
     def step(self, a, op, b):
         self.value = {"+": a + b, "-": a - b, "*": a * b}[op]
@@ -26,7 +29,7 @@ class Problem:
         return " ".join(self.steps) + f" {self.final()}"
 
     def final(self):
-        return f"The answer is {self.value}."
+        return FINAL[self.language].format(self.value)
 
     def held_out(self):
         return zlib.crc32(self.text.encode()) % 16 == 0
@@ -124,12 +127,54 @@ def saving(p, rng):
     return f"{n} has {a} dollars and saves {m} dollars a week for {k} weeks. Then {n} spends {c} dollars. How many dollars does {n} have?"
 
 
-KINDS = [bought_and_gave, boxes, three_colours, pages, shopping, bags_and_eats, together, bus, saving]
+def 买和给(p, rng):
+    (n, m), t = rng.sample(人名, 2), rng.choice(东西)
+    a, b = two(rng), two(rng)
+    c = rng.randint(3, min(20, a + b - 1))
+    p.step(p.step(a, "+", b), "-", c)
+    return rng.choice([
+        f"{n}有{a}{t}，又买了{b}{t}，给了{m}{c}{t}。{n}还剩多少{t}？",
+        f"{n}有{a}{t}，{m}给了他{b}{t}，后来丢了{c}{t}。现在有多少{t}？",
+    ])
 
 
-def problem(rng, held_out):
+def 盒子(p, rng):
+    n, t = rng.choice(人名), rng.choice(东西)
+    k, m, a = rng.randint(2, 5), rng.randint(2, 9), two(rng)
+    p.step(p.step(k, "*", m), "+", a)
+    return f"{n}有{k}个盒子，每个盒子里有{m}{t}，另外还有{a}{t}。一共有多少{t}？"
+
+
+def 三天(p, rng):
+    t = rng.choice(东西)
+    a, b, c = two(rng), two(rng), two(rng)
+    p.step(p.step(a, "+", b), "+", c)
+    return f"商店第一天卖出{a}{t}，第二天卖出{b}{t}，第三天卖出{c}{t}。一共卖出多少{t}？"
+
+
+def 花钱(p, rng):
+    n, t = rng.choice(人名), rng.choice(东西)
+    k, m = rng.randint(2, 5), rng.randint(2, 9)
+    a = k * m + rng.randint(2, 20)
+    p.step(a, "-", p.step(k, "*", m))
+    return f"{n}有{a}元，买了{k}{t}，每{t[0]}{m}元。还剩多少元？"
+
+
+def 公交车(p, rng):
+    a, b, c = rng.randint(15, 40), rng.randint(3, 12), two(rng)
+    p.step(p.step(a, "-", b), "+", c)
+    return f"公交车上有{a}人，下去{b}人，上来{c}人。现在车上有多少人？"
+
+
+KINDS = {
+    "en": [bought_and_gave, boxes, three_colours, pages, shopping, bags_and_eats, together, bus, saving],
+    "zh": [买和给, 盒子, 三天, 花钱, 公交车],
+}
+
+
+def problem(rng, held_out, language="en"):
     while True:
-        p = Problem(rng)
+        p = Problem(rng, language)
         if p.held_out() == held_out:
             return p
 
@@ -142,30 +187,37 @@ def sum_alone(rng):
     if op == "*":
         a, b = rng.randint(2, 5), rng.randint(2, 9)
     value = {"+": a + b, "-": a - b, "*": a * b}[op]
-    text = rng.choice([f"What is {a} {op} {b}?", f"{a} {op} {b} =", f"{a} {op} {b}", f"Compute {a} {op} {b}.", f"{a} {op} {b} 等于多少？", f"How much is {a} {op} {b}?"])
-    return text, f"{a} {op} {b} = {value}. The answer is {value}."
+    if rng.random() < 0.25:
+        text = rng.choice([f"{a} {op} {b} 等于多少？", f"{a}{op}{b}等于几", f"计算 {a} {op} {b}"])
+        return text, f"{a} {op} {b} = {value}. {FINAL['zh'].format(value)}"
+    word = {"+": "plus", "-": "minus", "*": "times"}[op]
+    text = rng.choice([
+        f"What is {a} {op} {b}?", f"{a} {op} {b} =", f"{a} {op} {b}", f"{a}{op}{b}", f"Compute {a} {op} {b}.", f"How much is {a} {op} {b}?", f"what is {a} {word} {b}", f"What's {a}{op}{b}?",
+    ])
+    return text, f"{a} {op} {b} = {value}. {FINAL['en'].format(value)}"
 
 
 def document(rng, turn):
-    """One exchange: direct, step by step (asked in several places), worked examples, the second
-    pass that extracts the answer, or a bare sum."""
+    """One exchange: a bare sum, a problem answered at once, step by step (asked by the user, or
+    begun for the model, as `--cot zero` does, and followed by the pass that extracts the answer),
+    or with worked examples before it, as `--cot few` has them."""
     kind = rng.random()
     if kind < 0.2:
         return turn(*sum_alone(rng))
-    p = problem(rng, held_out=False)
-    if kind < 0.36:
+    language = rng.choice(["en", "en", "en", "zh"])
+    p, trigger, therefore = problem(rng, False, language), TRIGGER[language], THEREFORE[language]
+    if kind < 0.32:
         return turn(p.text, p.final())
-    sep = rng.choice([" ", "\n", "\n\n"])
-    if kind < 0.86:
-        return turn(p.text + sep + STEP_BY_STEP, p.chain())
+    if kind < 0.64:
+        return turn(p.text + rng.choice([" ", "\n", "\n\n"] if language == "en" else ["", "\n"]) + trigger, p.chain())
     if kind < 0.94:
-        doc = turn(p.text, f"{STEP_BY_STEP} {p.chain()}")
-        # The opening is put into the model's mouth: it must not learn to say it unasked.
-        doc[4:5] = [(STEP_BY_STEP, 0), (f"{sep if sep != ' ' else ' '}{p.chain()}", 1)]
+        doc = turn(p.text, "")
+        # What is put into the model's mouth weighs nothing: it must not learn to say it unasked.
+        doc[4:] = [(trigger, 0), (f" {p.chain()}", 1), ("<|end|>", 1)]
+        if rng.random() < 0.4:
+            doc[6:] = [(f"\n{therefore}", 0), (f" {p.value}" + (rng.choice([".", ""]) if language == "en" else "。"), 1), ("<|end|>", 1)]
         return doc
-    if kind < 0.98:
-        text = f"{p.text}{sep}{STEP_BY_STEP}{sep}{p.chain()}\n{THEREFORE}"
-        return turn(text, rng.choice([f"{p.value}.", f"{p.value}"]))
-    shots = [problem(rng, held_out=False) for _ in range(rng.choice([1, 2, 2]))]
-    text = "\n\n".join(f"Q: {s.text}\nA: {s.chain()}" for s in shots) + f"\n\nQ: {p.text}\nA:"
+    shots = [problem(rng, False, language) for _ in range(2)]
+    q, a = {"en": ("Q: ", "A: "), "zh": ("问：", "答：")}[language]
+    text = "\n\n".join(f"{q}{s.text}\n{a}{s.chain()}" for s in shots) + f"\n\n{q}{p.text}\n{a.strip()}"
     return turn(text, p.chain())

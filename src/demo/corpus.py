@@ -10,37 +10,13 @@ import re
 import arithmetic
 import outside
 import stories
-from facts import FRAMES, HELD_FRAMES, wordings
+from facts import wordings
+from wording import AFTER, ASIDES, BEFORE, ENDS, FRAMES, JOIN, SMALL, SYNONYMS
 
 USER, ASSISTANT, SYSTEM, END, EOS = "<|user|>", "<|assistant|>", "<|system|>", "<|end|>", "</s>"
 CONTROL = ["<unk>", "<s>", EOS, SYSTEM, USER, ASSISTANT, END]
 
 INTENTS, TRAIN, HELD = wordings()
-
-SYNONYMS = {
-    "en": [
-        ("quantize", "quantise"), ("see", "view"), ("see", "show"), ("set", "change"), ("set", "choose"), ("set", "specify"), ("choose", "select"),
-        ("choose", "pick"), ("answer", "reply"), ("answer", "response"), ("answer", "output"), ("flag", "option"), ("flag", "parameter"),
-        ("flag", "switch"), ("folder", "directory"), ("model", "LLM"), ("a model", "models"), ("a model", "my model"), ("a model", "the model"),
-        ("use", "try"), ("get", "obtain"), ("make", "let"), ("chat", "conversation"), ("prompt", "input"), ("which", "what"), ("do I", "can I"),
-        ("do I", "do you"), ("text", "file"), ("file", "document"), ("command", "subcommand"), ("tokens", "words"), ("stop", "end"), ("fast", "quick"),
-        ("delete", "remove"), ("list", "show"), ("measure", "check"), ("find", "look up"), ("memory", "RAM"), ("computer", "machine"),
-    ],
-    "zh": [
-        ("模型", "大模型"), ("设置", "设定"), ("设置", "调整"), ("设置", "指定"), ("设置", "修改"), ("查看", "看"), ("查看", "看看"), ("查看", "显示"), ("下载", "拉取"),
-        ("参数", "选项"), ("回答", "输出"), ("回答", "回复"), ("聊天", "对话"), ("使用", "用"), ("怎么", "如何"), ("怎么", "咋"), ("怎么", "怎样"), ("什么", "啥"), ("哪个", "什么"),
-        ("可以", "能"), ("文件夹", "目录"), ("让", "使"), ("提示词", "prompt"), ("命令", "指令"), ("运行", "跑"), ("运行", "启动"), ("内存", "显存"), ("速度", "性能"),
-    ],
-}
-BEFORE = {
-    "en": ["", "", "", "", "", "", "please, ", "hi, ", "hello, ", "hey, ", "sorry, ", "quick question: ", "ok, ", "so ", "and ", "excuse me, ", "hm, ", "well, "],
-    "zh": ["", "", "", "", "", "", "请问", "你好，", "请问一下，", "那么", "我想知道", "嗨，", "麻烦问下，"],
-}
-AFTER = {
-    "en": ["", "", "", "", "", "", "", " please", " in wick", " with wick", " on my machine", ", thanks", " exactly", " here", " on the command line", " from the terminal"],
-    "zh": ["", "", "", "", "", "呢", "啊", "谢谢", "，谢谢", "呀"],
-}
-ENDS = {"en": ["?", "?", "?", "", "", "."], "zh": ["？", "？", "", "", "?", "。"]}
 
 
 def typo(rng, text):
@@ -53,46 +29,81 @@ def typo(rng, text):
     return rng.choice([text[:i] + text[i + 1 :], text[:i] + text[i] + text[i:], text[:i] + text[i + 1] + text[i] + text[i + 2 :]])
 
 
-def dress(rng, language, text, plain=False):
-    """Synonyms, politeness, case, punctuation and typos around a wording."""
-    if not plain and rng.random() < 0.4:
-        for _ in range(rng.choice([1, 1, 2])):
-            a, b = rng.choice(SYNONYMS[language])
-            text = re.sub(rf"\b{a}\b", b, text, count=1) if language == "en" else text.replace(a, b, 1)
-    if not plain and rng.random() < 0.5:
+def with_synonyms(rng, language, text, share):
+    """Words of the lists of `SYNONYMS` changed for others of their list, `share` of them."""
+    pattern, table = SYNONYMS[language]
+    return pattern.sub(lambda m: rng.choice(table[m[0]]) if rng.random() < share else m[0], text)
+
+
+def words_of(language, text):
+    """Words, or for Chinese characters by ones and runs of Latin letters."""
+    return text.split() if language == "en" else re.findall(r"[\w-]+(?<![一-鿿])|[^\s]", text)
+
+
+def thinned(rng, language, text):
+    """A wording that lost a word or two: what is asked must not hang on any one of them."""
+    parts = words_of(language, text)
+    if len(parts) < 4:
+        return text
+    dropped = set(rng.sample(range(len(parts)), rng.choice([1, 1, 1, 2, max(1, len(parts) // 4)])))
+    dropped = {i for i in dropped if "-" not in parts[i] and "_" not in parts[i]}
+    return JOIN[language].join(p for i, p in enumerate(parts) if i not in dropped)
+
+
+def keywords(rng, language, text):
+    """As typed into a search box: no small words, at times in another order."""
+    if language == "zh":
+        parts = [p for p in re.split(r"[，、的了吗呢]|(?<=[一-鿿])(?=[\w-])(?![一-鿿])", text) if p and p.strip()]
+    else:
+        parts = [w for w in text.split() if w.lower().strip(",.?") not in SMALL] or text.split()
+    if rng.random() < 0.5:
+        rng.shuffle(parts)
+    return (" " if language == "en" or rng.random() < 0.5 else "").join(parts)
+
+
+def dress(rng, language, text):
+    """Politeness, an aside, case, punctuation and typos around a wording."""
+    if rng.random() < 0.4:
         text = rng.choice(BEFORE[language]) + text + rng.choice(AFTER[language])
-    if not plain and rng.random() < 0.15:
+    for _ in range(rng.choice([0] * 8 + [1, 1, 2])):
         text = typo(rng, text)
-    if not plain and language == "zh" and rng.random() < 0.3:
+    if language == "zh" and rng.random() < 0.3:
         text = re.sub(r"(?<=[一-鿿])(?=[\w-])(?![一-鿿])|(?<=[\w])(?<![一-鿿])(?=[一-鿿])", " ", text)
+    return text
+
+
+def finish(rng, language, text):
+    """Upper case at the front, a mark at the end, or neither."""
     if rng.random() < 0.6:
         text = text[:1].upper() + text[1:]
-    elif not plain and rng.random() < 0.1:
+    elif rng.random() < 0.1:
         text = text.lower()
     return text + rng.choice(ENDS[language])
 
 
-def thinned(rng, wording):
-    """The core without some of its words (in Chinese, characters), or joined with another of the
-    same intent: single words are to tell the intent, not the phrase as a whole."""
-    if wording.kind == "n":
-        return wording.core
-    others = [w for w in BY_INTENT[wording.intent.id] if w.kind == wording.kind and w.language == wording.language]
-    if rng.random() < 0.25:
-        joint = {"en": [" or ", " and ", ", "], "zh": ["，", "或者", "和"]}[wording.language]
-        return wording.core + rng.choice(joint) + rng.choice(others).core
-    parts = wording.core.split(" ") if wording.language == "en" else re.findall(r"[一-鿿]|[^一-鿿]+", wording.core)
-    if len(parts) < 3:
-        return wording.core
-    dropped = set(rng.sample(range(len(parts)), rng.choice([1, 1, max(1, len(parts) // 3)])))
-    return (" " if wording.language == "en" else "").join(p for i, p in enumerate(parts) if i not in dropped)
-
-
 def question(rng, wording, frames=FRAMES, plain=False):
-    frame = rng.choice(frames[wording.language][wording.kind])
-    core = thinned(rng, wording) if not plain and rng.random() < 0.4 else wording.core
-    text = frame.format(g=core, q=core, n=core)
-    return dress(rng, wording.language, text, plain)
+    """One way to ask: a wording in a frame; unless `plain`, disturbed so that no wording is seen
+    twice alike."""
+    language, core = wording.language, wording.core
+    frame = rng.choice(frames[language][wording.kind])
+    if plain:
+        return finish(rng, language, frame.format(g=core, q=core, n=core))
+    if wording.kind != "n":
+        if rng.random() < 0.6:
+            core = with_synonyms(rng, language, core, 0.35)
+        kind = rng.random()
+        if kind < 0.12:
+            return finish(rng, language, dress(rng, language, keywords(rng, language, core)))
+        if kind < 0.4:
+            core = thinned(rng, language, core)
+    text = dress(rng, language, frame.format(g=core, q=core, n=core))
+    if rng.random() < 0.12:
+        aside = rng.choice(ASIDES[language])
+        return aside + (" " if language == "en" else "") + finish(rng, language, text)
+    text = finish(rng, language, text)
+    if rng.random() < 0.04:
+        text += (" " if language == "en" else "") + rng.choice(ASIDES[language])
+    return text
 
 
 def turn(user, answer):
@@ -120,11 +131,11 @@ def document(rng):
     kind = rng.random()
     doc = [("<s>", 0)]
     if kind < 0.64:
-        if rng.random() < 0.06:
+        if rng.random() < 0.04:
             doc += [(SYSTEM, 0), (rng.choice(SYSTEMS), 0), (END, 0)]
-        for _ in range(rng.choice([1, 1, 1, 1, 1, 2, 3])):
-            doc += turn(*(outside.exchange(rng) if rng.random() < 0.05 else about_wick(rng)))
-    elif kind < 0.985:
+        for _ in range(rng.choice([1] * 40 + [2, 2, 3, 6])):
+            doc += turn(*(outside.exchange(rng) if rng.random() < 0.06 else about_wick(rng)))
+    elif kind < 0.98:
         doc += arithmetic.document(rng, turn)
     else:
         doc += stories.document(rng, turn)

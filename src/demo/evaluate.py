@@ -18,7 +18,7 @@ import arithmetic
 import stories
 from corpus import ASSISTANT, END, EOS, HELD, TRAIN, USER, question
 from export import read
-from facts import FRAMES, HELD_FRAMES
+from wording import FRAMES, HELD_FRAMES
 
 BEGIN, FINISH = "<!-- figures: begin -->", "<!-- figures: end -->"
 
@@ -86,16 +86,18 @@ def about_wick(model, tokenizer, n, log):
 
 def final(text):
     """The number behind the last "answer is"."""
-    found = re.findall(r"answer is (-?\d+)", text)
+    found = re.findall(r"(?:answer is|答案是) (-?\d+)", text)
     return int(found[-1]) if found else None
 
 
-def word_problems(model, tokenizer, n):
-    """(right at once, right step by step) of n held-out problems."""
+def word_problems(model, tokenizer, n, language):
+    """(right at once, right step by step) of n held-out problems. Steps are begun for the model,
+    as `--cot zero` does."""
     rng = random.Random(12)
-    problems = [arithmetic.problem(rng, held_out=True) for _ in range(n)]
+    problems = [arithmetic.problem(rng, True, language) for _ in range(n)]
     direct = ask(model, tokenizer, [p.text for p in problems])
-    steps = ask(model, tokenizer, [f"{p.text}\n{arithmetic.STEP_BY_STEP}" for p in problems])
+    begun = [prompt(tokenizer, p.text) + tokenizer.encode(arithmetic.TRIGGER[language]) for p in problems]
+    steps = complete(model, tokenizer, begun)
     count = lambda answers: sum(final(a) == p.value for a, p in zip(answers, problems))
     return count(direct), count(steps)
 
@@ -131,11 +133,14 @@ def main():
         lines.append(f"| {part}, {names[language]} | {good}/{n} = {100 * good / n:.1f} % | {100 * exact / n:.1f} % |")
     good, exact, n = (sum(s[i] for s in shares.values()) for i in range(3))
     lines.append(f"| all of these | {good}/{n} = {100 * good / n:.1f} % | {100 * exact / n:.1f} % |")
-    direct, steps = word_problems(model, tokenizer, args.problems)
+    lines.append("")
+    for language in names:
+        direct, steps = word_problems(model, tokenizer, args.problems, language)
+        lines.append(
+            f"- Held-out word problems, {names[language]}: at once {direct}/{args.problems} = {100 * direct / args.problems:.1f} %, "
+            f"step by step {steps}/{args.problems} = {100 * steps / args.problems:.1f} %."
+        )
     lines += [
-        "",
-        f"- Held-out word problems: at once {direct}/{args.problems} = {100 * direct / args.problems:.1f} %, "
-        f"step by step {steps}/{args.problems} = {100 * steps / args.problems:.1f} %.",
         f"- Perplexity of held-out stories: {story_perplexity(model, tokenizer, args.stories):.2f} a token.",
     ]
     figures = "\n".join(lines)

@@ -86,8 +86,11 @@ def from_cli(known):
                                 f"short letter for {flag}",
                                 f"how do I abbreviate {flag}",
                                 f"what is {flag} in short",
+                        f"{flag} short form",
+                        f"which letter stands for {flag}",
+                        f"can I write {flag} with one letter",
                             ],
-                            "zh": [f"{flag}的短格式是什么", f"{flag}可以缩写吗", f"{flag}的简写", f"{flag}怎么简写"],
+                            "zh": [f"{flag}的短格式是什么", f"{flag}可以缩写吗", f"{flag}的简写", f"{flag}怎么简写", f"{flag}用一个字母怎么写", f"{flag}的缩写是什么", f"{flag}有短参数吗"],
                         },
                         answers={
                             "en": f"The short form of {flag} is `-{short}`.",
@@ -106,8 +109,11 @@ def from_cli(known):
                             f"where can I use {flag}",
                             f"which commands accept {flag}",
                             f"what commands understand {flag}",
+                            f"does {flag} work everywhere",
+                            f"which command is {flag} for",
+                            f"which subcommands know {flag}",
                         ],
-                        "zh": [f"哪些命令有{flag}", f"{flag}可以用在哪个命令", f"哪个命令支持{flag}", f"{flag}用在哪里"],
+                        "zh": [f"哪些命令有{flag}", f"{flag}可以用在哪个命令", f"哪个命令支持{flag}", f"{flag}用在哪里", f"{flag}属于哪个命令", f"什么命令可以加{flag}"],
                     },
                     answers={
                         "en": f"{flag} belongs to {where}.",
@@ -128,8 +134,10 @@ def from_cli(known):
                                 f"what environment variable sets {flag}",
                                 f"can I set {flag} with an environment variable",
                                 f"environment variable of {flag}",
+                                f"env var for {flag}",
+                                f"which variable replaces {flag}",
                             ],
-                            "zh": [f"{flag}对应哪个环境变量", f"{flag}能用环境变量设置吗", f"{flag}的环境变量", f"哪个环境变量代替{flag}"],
+                            "zh": [f"{flag}对应哪个环境变量", f"{flag}能用环境变量设置吗", f"{flag}的环境变量", f"哪个环境变量代替{flag}", f"用什么环境变量可以不写{flag}"],
                         },
                         answers={
                             "en": f"{flag} can be set with the environment variable {env}.",
@@ -149,8 +157,11 @@ def from_cli(known):
                                 f"what does {flag} default to",
                                 f"which value has {flag} by default",
                                 f"what if I do not set {flag}",
+                                f"{flag} default",
+                                f"what value does {flag} have if I leave it out",
+                                f"standard value of {flag}",
                             ],
-                            "zh": [f"{flag}的默认值是多少", f"{flag}默认是什么", f"不设{flag}会怎样", f"{flag}的默认值"],
+                            "zh": [f"{flag}的默认值是多少", f"{flag}默认是什么", f"不设{flag}会怎样", f"{flag}的默认值", f"{flag}不写的话是多少", f"{flag}缺省是什么"],
                         },
                         answers={
                             "en": f"The default of {flag} is {default}.",
@@ -190,8 +201,8 @@ def from_cards():
                     keys=[f"-m {name}"],
                     names=[name],
                     goals={
-                        "en": [f"run {name}", f"use {name}", f"chat with {name}", f"download {name}", f"load {name}", f"try {name}", f"start {name}"],
-                        "zh": [f"运行{name}", f"使用{name}", f"下载{name}", f"加载{name}", f"试试{name}"],
+                        "en": [f"run {name}", f"use {name}", f"chat with {name}", f"download {name}", f"load {name}", f"try {name}", f"start {name}", f"talk to {name}", f"open {name}", f"launch {name}"],
+                        "zh": [f"运行{name}", f"使用{name}", f"下载{name}", f"加载{name}", f"试试{name}", f"跑{name}", f"和{name}聊天", f"启动{name}"],
                     },
                     answers={
                         "en": f"`wick {chat} -m {name}` runs {hub}; `wick download {name}` only fetches it.",
@@ -200,45 +211,6 @@ def from_cards():
                 )
             )
     return intents
-
-
-# "{g}" is a goal, "{q}" a question, "{n}" a name.
-FRAMES = {
-    "en": {
-        "g": [
-            "how do I {g}", "how to {g}", "how can I {g}", "I want to {g}", "how would I {g}", "what is the command to {g}", "is there a way to {g}",
-            "can wick {g}", "can I {g}", "show me how to {g}", "{g}", "which command do I use to {g}", "I would like to {g}", "tell me how to {g}",
-            "what do I type to {g}", "help me {g}", "is it possible to {g}", "I need to {g}", "how do you {g}", "what is the best way to {g}",
-            "which flag do I need to {g}", "how does one {g}", "how do I {g} with wick", "how do I {g} in wick", "is there an option to {g}",
-            "how should I {g}", "does wick let me {g}", "I am trying to {g}", "what is the easiest way to {g}", "let me {g}", "explain how to {g}",
-        ],
-        "n": [
-            "what does {n} do", "what is {n}", "what is {n} for", "explain {n}", "how do I use {n}", "{n}", "tell me about {n}", "what does {n} mean",
-            "when should I use {n}", "how does {n} work", "help with {n}", "what is the meaning of {n}", "why would I use {n}", "I do not understand {n}",
-        ],
-        "q": ["{q}"],
-    },
-    "zh": {
-        "g": [
-            "怎么{g}", "如何{g}", "怎样{g}", "我想{g}", "{g}", "{g}用什么命令", "怎么才能{g}", "可以{g}吗", "能{g}吗", "请问怎么{g}", "我要{g}", "{g}怎么做",
-            "{g}的命令是什么", "怎么用wick{g}", "wick怎么{g}", "教我{g}", "有办法{g}吗", "{g}用哪个参数", "请告诉我怎么{g}", "我需要{g}", "{g}要输入什么", "{g}的方法", "想{g}怎么办",
-        ],
-        "n": ["{n}是什么", "{n}怎么用", "{n}有什么用", "{n}是什么意思", "解释{n}", "介绍{n}", "什么是{n}", "{n}", "{n}的作用", "请解释一下{n}", "如何使用{n}", "我不懂{n}"],
-        "q": ["{q}"],
-    },
-}
-HELD_FRAMES = {
-    "en": {
-        "g": ["what should I type if I want to {g}", "please explain to me how I can {g}", "any idea how to {g}", "what is the way to {g} here", "do you know how to {g}"],
-        "n": ["describe {n}", "what happens with {n}", "can you explain {n} to me"],
-        "q": ["{q}"],
-    },
-    "zh": {
-        "g": ["你知道怎么{g}吗", "想问一下{g}该怎么弄", "{g}应该怎么操作", "我该如何{g}呢"],
-        "n": ["{n}干什么用的", "说明一下{n}", "{n}是做什么的"],
-        "q": ["{q}"],
-    },
-}
 
 
 @dataclass

@@ -2,6 +2,7 @@
 al. 2024) and Adam for the embedding and the norms."""
 
 import torch
+import torch.distributed as dist
 
 
 def orthogonal(g, steps=5):
@@ -17,6 +18,8 @@ def orthogonal(g, steps=5):
 
 
 class Muon:
+    """Each worker of the process group makes orthogonal its share of the matrices."""
+
     def __init__(self, params, lr=0.02, momentum=0.95, decay=0.01):
         self.lr, self.momentum, self.decay = lr, momentum, decay
         self.groups = {}
@@ -29,7 +32,11 @@ class Muon:
         for shape, params in self.groups.items():
             g = torch.stack([p.grad for p in params])
             buffer = self.buffers[shape].mul_(self.momentum).add_(g)
-            update = orthogonal(g.add(buffer, alpha=self.momentum))
+            g = g.add(buffer, alpha=self.momentum)
+            update, mine = torch.zeros_like(g), slice(dist.get_rank(), None, dist.get_world_size())
+            if len(g[mine]):
+                update[mine] = orthogonal(g[mine])
+            dist.all_reduce(update)
             lr = self.lr * factor
             scale = lr * max(1, shape[0] / shape[1]) ** 0.5
             for p, u in zip(params, update):

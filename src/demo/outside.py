@@ -11,11 +11,18 @@ QUESTIONS = {
         "what is the news today", "write a python program", "write an essay about {thing}", "what is {thing} made of", "who invented {thing}", "why is the sky blue",
         "how many people live in {place}", "what do you think about {thing}", "can you write code", "explain quantum physics", "what is the population of {place}",
         "do you like {thing}", "sing a song", "who was {person}", "what language do they speak in {place}", "how far is {place}", "recommend a book about {thing}",
+        "when was {person} born", "what did {person} do", "how do I get to {place}", "is {place} a nice place", "what do people eat in {place}", "how long does it take to make {thing}", "what is the best {thing}",
+        "where can I buy {thing}", "how much does {thing} cost", "tell me about {person}", "tell me something about {thing}", "what is the history of {place}", "is {thing} healthy", "what color is {thing}",
+        "give me a recipe with {thing}", "what day is it", "who is the president", "fix my code", "write a haiku about {thing}", "what is love", "how do planes fly", "why do cats purr", "what should I eat today",
+        "solve this equation for x", "write an email to my teacher", "what is a black hole", "how tall is {person}", "plan a trip to {place}", "is there life on mars", "what is the largest city in {place}",
+        "write a song about {thing}", "describe {place}", "when did the war end", "how do I learn to play the piano", "what is the boiling point of water", "who wrote that book about {thing}",
     ],
     "zh": [
         "{place}的首都是哪里", "{person}是谁", "{place}在哪里", "{place}天气怎么样", "写一首关于{thing}的诗", "{person}多大了", "{thing}用法语怎么说", "人生的意义是什么",
         "谁赢了世界杯", "{thing}怎么做", "讲个笑话", "现在几点", "今天有什么新闻", "写一个python程序", "写一篇关于{thing}的作文", "谁发明了{thing}", "天空为什么是蓝色的",
         "{place}有多少人", "你喜欢{thing}吗", "唱首歌", "解释量子力学", "{place}有多远", "推荐一本关于{thing}的书",
+        "{person}什么时候出生的", "{person}做过什么", "怎么去{place}", "{place}有什么好吃的", "{thing}多少钱", "哪里能买到{thing}", "{thing}对身体好吗", "讲讲{place}的历史", "今天星期几", "谁是总统", "帮我改代码",
+        "帮我写一封信", "什么是黑洞", "飞机为什么会飞", "今天吃什么", "写一首歌", "给我一个{thing}的菜谱", "怎么学钢琴", "火星上有生命吗", "帮我规划去{place}的旅行", "描述一下{place}", "水的沸点是多少", "爱是什么",
     ],
 }
 SLOTS = {

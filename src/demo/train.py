@@ -1,7 +1,7 @@
-"""Trains the model; a cut run goes on from its checkpoint.
+"""Trains the model; a cut run goes on from its checkpoint, a stopped process where it was.
 
-    python train.py --work DIR --steps 6000            # the same every time
-    python train.py --work DIR --until "… 04:05"       # ends by the clock instead
+    python train.py --work DIR --steps 6000              # the same every time
+    python train.py --work DIR --until "… 04:05"         # annealed by the clock instead
 """
 
 import argparse
@@ -12,33 +12,155 @@ import time
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from corpus import document
 from model import Model, Shape
 from optimizer import Muon
 from tokenizer import Tokenizer
 
+# The words that decide an answer stand at its front and weigh more.
+FRONT, FRONT_WEIGHT = 8, 3.0
+ADAM_RATE = 3e-3
+DROP = 0.1
 
-def batch(tokenizer, step, rows, length, seed):
-    """ids and loss weights (0 or 1) [rows, length + 1]: documents one after another. Depends on the seed
-    and the step only, so that a run can go on anywhere."""
-    rng = random.Random(f"{seed}/{step}")
+
+def encoded(tokenizer, rng, longest):
+    """One document: ids and loss weights."""
     ids, weights = [], []
-    while len(ids) < rows * (length + 1):
-        for text, weight in document(rng):
-            new = tokenizer.encode(text)
-            ids += new
-            weights += [weight] * len(new)
-    n = rows * (length + 1)
-    return torch.tensor(ids[:n]).view(rows, -1), torch.tensor(weights[:n], dtype=torch.float).view(rows, -1)
+    for text, weight in document(rng):
+        new = tokenizer.encode(text, None if weight else rng)
+        front = min(FRONT, len(new)) if len(new) > 1 else 0
+        ids += new
+        weights += [weight * FRONT_WEIGHT] * front + [weight] * (len(new) - front)
+    return ids[:longest], weights[:longest]
+
+
+def batches(tokenizer, tokens, longest, seed):
+    """The documents of a step, about `tokens` in all, in parts of similar length: each ids and
+    weights [rows, T], filled up at the right. Depends on the seed only, which
+    names the step and the worker, so that a run can go on anywhere."""
+    rng, documents, n = random.Random(seed), [], 0
+    while n < tokens:
+        documents.append(encoded(tokenizer, rng, longest))
+        n += len(documents[-1][0])
+    documents.sort(key=lambda d: len(d[0]))
+    parts = [documents[:1]]
+    for d in documents[1:]:
+        if len(d[0]) > 1.35 * len(parts[-1][0][0]):
+            parts.append([])
+        parts[-1].append(d)
+    for part in parts:
+        width = len(part[-1][0])
+        filled = [[row + [0] * (width - len(row)) for row in column] for column in zip(*part)]
+        yield torch.tensor(filled[0]), torch.tensor(filled[1])
 
 
 def schedule(progress):
-    """Warm-up over 2 %, then level, then a straight line down over the last 35 %."""
+    """Warm-up over 2 %, then level, then a straight line down over the last half."""
     if progress < 0.02:
         return max(progress, 0.001) / 0.02
-    return 1.0 if progress < 0.65 else 0.02 + 0.98 * (1 - progress) / 0.35
+    return 1.0 if progress < 0.5 else max(0.0, 1 - progress) / 0.5
+
+
+def averaged(params, *figures):
+    """Replaces the gradients, and returns the figures, by their means over the workers."""
+    flat = torch.cat([p.grad.flatten() for p in params] + [torch.tensor(figures)])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    at = 0
+    for p in params:
+        p.grad.copy_(flat[at : at + p.numel()].view_as(p))
+        at += p.numel()
+    return flat[at:].tolist()
+
+
+class Run:
+    """Model, optimizers and where the run is; its checkpoint."""
+
+    def __init__(self, args, tokenizer):
+        self.args, self.step, self.seen, self.begun = args, 0, 0, time.time()
+        self.shape = Shape(len(tokenizer.pieces), args.hidden, args.layers, args.heads, args.ffn)
+        torch.manual_seed(args.seed)
+        self.model = Model(self.shape)
+        named = list(self.model.named_parameters())
+        self.muon = Muon([p for n, p in named if p.dim() == 2 and "embd" not in n])
+        self.rest = [p for n, p in named if p.dim() != 2 or "embd" in n]
+        self.adam = torch.optim.AdamW(self.rest, lr=ADAM_RATE, betas=(0.9, 0.97), weight_decay=0.0)
+        path = args.work / "checkpoint.pt"
+        if path.exists():
+            saved = torch.load(path, weights_only=False)
+            self.step, self.seen, self.begun = saved["step"], saved["seen"], saved["begun"]
+            self.model.load_state_dict(saved["model"])
+            self.adam.load_state_dict(saved["adam"])
+            self.muon.buffers = saved["muon"]
+
+    def save(self, name="checkpoint.pt"):
+        state = {
+            "step": self.step, "seen": self.seen, "begun": self.begun, "shape": self.shape,
+            "model": self.model.state_dict(), "adam": self.adam.state_dict(), "muon": self.muon.buffers,
+        }
+        torch.save(state, self.args.work / f"{name}.part")
+        os.replace(self.args.work / f"{name}.part", self.args.work / name)
+
+    def progress(self):
+        if self.args.until:
+            return (time.time() - self.begun) / (self.args.until.timestamp() - self.begun)
+        return self.step / self.args.steps
+
+    def advance(self, parts, factor):
+        """Backward passes of this worker's parts and one step of all; (loss, tokens, progress)."""
+        weight, total = sum(w[:, 1:].sum().item() for _, w in parts), 0.0
+        for ids, weights in parts:
+            only = weights[:, 1:] > 0
+            with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+                logits, _ = self.model(ids[:, :-1], only=only, drop=DROP * factor)
+            losses = F.cross_entropy(logits.float(), ids[:, 1:][only], reduction="none")
+            loss = (losses * weights[:, 1:][only]).sum() / weight
+            loss.backward()
+            total += loss.item()
+        tokens = sum(float(ids.numel()) for ids, _ in parts)
+        figures = averaged(list(self.model.parameters()), total, tokens, self.progress())
+        torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
+        for group in self.adam.param_groups:
+            group["lr"] = ADAM_RATE * factor
+        self.adam.step()
+        self.muon.step(factor)
+        self.model.zero_grad(set_to_none=True)
+        self.step += 1
+        return figures
+
+
+def work(rank, args):
+    """One worker of `args.workers`. Each has one thread: where others use the machine too, threads
+    that wait for each other at every product wait long."""
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{args.work.resolve()}/rendezvous", rank=rank, world_size=args.workers, timeout=datetime.timedelta(hours=12)
+    )
+    tokenizer = Tokenizer.load(args.work / "tokenizer.json")
+    run = Run(args, tokenizer)
+    torch.manual_seed(args.seed + 1000 * rank + run.step)
+    if rank == 0:
+        print(f"{sum(p.numel() for p in run.model.parameters())} parameters, {run.shape}", flush=True)
+    since, before, mean, progress = time.time(), run.seen, None, averaged([], run.progress())[0]
+    while progress < 1:
+        parts = list(batches(tokenizer, args.tokens // args.workers, run.shape.context, f"{args.seed}/{run.step}/{rank}"))
+        factor = schedule(progress)
+        loss, tokens, progress = run.advance(parts, factor)
+        run.seen += int(tokens * args.workers)
+        mean = loss if mean is None else 0.95 * mean + 0.05 * loss
+        if rank == 0 and run.step % 25 == 0:
+            speed = (run.seen - before) / (time.time() - since)
+            print(f"{run.step} loss {mean:.4f} factor {factor:.3f} {speed:.0f} tokens/s {progress:.3f}", flush=True)
+        if rank == 0 and run.step % 50 == 0:
+            run.save()
+    if rank == 0:
+        run.save()
+        run.save("model.pt")
+        print(f"done: {run.step} steps, {run.seen} tokens", flush=True)
 
 
 def main():
@@ -46,66 +168,16 @@ def main():
     args.add_argument("--work", type=Path, required=True)
     args.add_argument("--steps", type=int, default=6000)
     args.add_argument("--until", type=datetime.datetime.fromisoformat)
-    args.add_argument("--tokens", type=int, default=3072, help="of a step")
+    args.add_argument("--tokens", type=int, default=4096, help="of a step")
+    args.add_argument("--workers", type=int, default=2)
     args.add_argument("--layers", type=int, default=Shape.layers)
     args.add_argument("--hidden", type=int, default=Shape.hidden)
     args.add_argument("--ffn", type=int, default=Shape.ffn)
     args.add_argument("--heads", type=int, default=Shape.heads)
     args.add_argument("--seed", type=int, default=1)
     args = args.parse_args()
-    torch.manual_seed(args.seed)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))
-    tokenizer = Tokenizer.load(args.work / "tokenizer.json")
-    shape = Shape(len(tokenizer.pieces), args.hidden, args.layers, args.heads, args.ffn)
-    model = Model(shape)
-    print(f"{sum(p.numel() for p in model.parameters())} parameters, {shape}", flush=True)
-    matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and "embd" not in n]
-    rest = [p for n, p in model.named_parameters() if p.dim() != 2 or "embd" in n]
-    muon, adam = Muon(matrices), torch.optim.AdamW(rest, lr=4e-3, betas=(0.9, 0.97), weight_decay=0.0)
-    step, begun, path = 0, time.time(), args.work / "checkpoint.pt"
-    if path.exists():
-        saved = torch.load(path, weights_only=False)
-        step, begun = saved["step"], saved["begun"]
-        model.load_state_dict(saved["model"])
-        adam.load_state_dict(saved["adam"])
-        muon.buffers = saved["muon"]
-    end = args.until.timestamp() if args.until else None
-
-    def save(name="checkpoint.pt"):
-        state = {"step": step, "begun": begun, "shape": shape, "model": model.state_dict(), "adam": adam.state_dict(), "muon": muon.buffers}
-        torch.save(state, args.work / f"{name}.part")
-        os.replace(args.work / f"{name}.part", args.work / name)
-
-    since, tokens, mean = time.time(), 0, None
-    while True:
-        progress = (time.time() - begun) / (end - begun) if end else step / args.steps
-        if progress >= 1:
-            break
-        # Every sixth step reaches the context's end; the others are half as long and cheaper.
-        length = shape.context if step % 6 == 5 else shape.context // 2
-        ids, weights = batch(tokenizer, step, args.tokens // length, length, args.seed)
-        only = weights[:, 1:] > 0
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, _ = model(ids[:, :-1], only=only)
-        loss = F.cross_entropy(logits.float(), ids[:, 1:][only])
-        loss.backward()
-        factor = schedule(progress)
-        torch.nn.utils.clip_grad_norm_(rest, 1.0)
-        for group in adam.param_groups:
-            group["lr"] = 4e-3 * factor
-        adam.step()
-        muon.step(factor)
-        model.zero_grad(set_to_none=True)
-        step += 1
-        tokens += ids.numel()
-        mean = loss.item() if mean is None else 0.95 * mean + 0.05 * loss.item()
-        if step % 25 == 0:
-            print(f"{step} loss {mean:.4f} factor {factor:.3f} {tokens / (time.time() - since):.0f} tokens/s {progress:.3f}", flush=True)
-        if step % 50 == 0:
-            save()
-    save()
-    save("model.pt")
-    print(f"done: {step} steps", flush=True)
+    (args.work / "rendezvous").unlink(missing_ok=True)
+    torch.multiprocessing.spawn(work, (args,), args.workers)
 
 
 if __name__ == "__main__":
