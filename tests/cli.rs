@@ -8,6 +8,10 @@ mod bed;
 mod chat;
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/cot.rs"]
+mod cot;
+#[path = "cli/demo.rs"]
+mod demo;
 #[path = "cli/golden.rs"]
 mod golden;
 #[path = "cli/hostile.rs"]

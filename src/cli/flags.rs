@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
+use crate::generate::Cot;
 use crate::nn::{CacheType, Storage};
 use crate::quant::Encoding;
 
@@ -119,6 +120,10 @@ pub struct AnswerArgs {
     /// [default: the model's own]
     #[arg(long, value_name = "NAME|FILE")]
     pub template: Option<String>,
+    /// Think first: zero (step by step, then the answer), few (after worked examples) or vote:N
+    /// (N sampled chains; the answer that most of them reach)
+    #[arg(long, value_name = "HOW")]
+    pub cot: Option<Cot>,
 }
 
 /// `--quant`.

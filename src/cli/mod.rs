@@ -5,6 +5,7 @@ mod answer;
 mod bench;
 mod chat;
 mod completions;
+mod cot;
 mod download;
 mod exit;
 mod figures;

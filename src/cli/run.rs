@@ -9,6 +9,7 @@ use candle_core::{Device, Tensor};
 use clap::{Args, ValueEnum};
 
 use super::answer::{Answer, Asking, Decoder, answer};
+use super::cot;
 use super::exit::usage;
 use super::flags::{AnswerArgs, ContextArgs, ModelArgs, SamplingArgs};
 use super::infill;
@@ -37,16 +38,16 @@ pub struct RunArgs {
     pub(super) answer: AnswerArgs,
     /// Fill the blanks of the prompt, [MASK], [sMASK] or [gMASK] (GLM), <extra_id_0> … (T5), and
     /// print the text with them
-    #[arg(long, conflicts_with_all = ["prompt_ids", "raw", "system", "template", "stop", "logits", "dump"])]
+    #[arg(long, conflicts_with_all = ["prompt_ids", "raw", "system", "template", "stop", "logits", "dump", "cot"])]
     infill: bool,
     /// What standard output gets
     #[arg(short, long, value_enum, default_value = "text")]
     pub(super) output: Format,
     /// Also write `ids` (i64 [T]) and `logits` (f32 [T, V]) of every position that was run
-    #[arg(long, value_name = "FILE.safetensors")]
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "cot")]
     logits: Option<PathBuf>,
     /// Also write every named intermediate (blk.3.attn_out …)
-    #[arg(long, value_name = "FILE.safetensors")]
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "cot")]
     dump: Option<PathBuf>,
     #[command(flatten)]
     pub(super) sampling: SamplingArgs,
@@ -55,7 +56,8 @@ pub struct RunArgs {
 const OUTPUT_HELP: &str = "\
 -o json prints one object: model, prompt (as rendered), prompt_ids, text, ids, finish_reason \
 (stop, length, interrupted), seed, timings (load_s, prompt_s, prompt_tokens_per_s, first_token_s, \
-generate_s, tokens_per_s), peak_rss_bytes.
+generate_s, tokens_per_s), peak_rss_bytes. With --cot also answer, votes and chains, without ids \
+and timings.
 -o jsonl prints {\"id\": …, \"text\": …} for each token as it comes (text that was held back until \
 the end comes without an id), then the object of -o json.
 Without a tokenizer (--prompt-ids), text output is the answer's ids: 5,6,7.";
@@ -65,6 +67,13 @@ pub(super) enum Format {
     Text,
     Json,
     Jsonl,
+}
+
+impl RunArgs {
+    /// Whether the prompt goes to the model as it is.
+    pub(super) fn raw(&self) -> bool {
+        self.prompt.raw
+    }
 }
 
 /// Prompt tokens of one pass.
@@ -77,9 +86,10 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<()> {
     let n = threads::number(args.model.load.threads)?;
     threads::with(n, || {
         let loaded = open::load(name, &args.model.hub, &args.model.load, ui)?;
-        match args.infill {
-            true => infill::fill(args, &prompt, &loaded, &interrupt, ui),
-            false => answer_one(args, &prompt, &loaded, &interrupt, ui),
+        match (args.infill, args.answer.cot) {
+            (true, _) => infill::fill(args, &prompt, &loaded, &interrupt, ui),
+            (false, Some(cot)) => cot::run(args, &prompt, &loaded, &interrupt, ui, cot),
+            (false, None) => answer_one(args, &prompt, &loaded, &interrupt, ui),
         }
     })?
 }

@@ -25,6 +25,7 @@ from tokenizer import Tokenizer
 FRONT, FRONT_WEIGHT = 8, 3.0
 ADAM_RATE = 3e-3
 DROP = 0.1
+POOL = 16
 
 
 def encoded(tokenizer, rng, longest):
@@ -38,24 +39,26 @@ def encoded(tokenizer, rng, longest):
     return ids[:longest], weights[:longest]
 
 
-def batches(tokenizer, tokens, longest, seed):
-    """The documents of a step, about `tokens` in all, in parts of similar length: each ids and
-    weights [rows, T], filled up at the right. Depends on the seed only, which
-    names the step and the worker, so that a run can go on anywhere."""
-    rng, documents, n = random.Random(seed), [], 0
-    while n < tokens:
+def batch(tokenizer, args, step, rank, longest):
+    """What a worker learns from in a step: ids and weights [rows, T], about as many tokens as its
+    share of a step, filled up at the right. Documents are drawn for `POOL` steps together and
+    dealt out by length, so that little is filled. Depends on the seed, step and worker only: a run
+    can go on anywhere."""
+    rng, documents, n = random.Random(f"{args.seed}/{step // POOL}/{rank}"), [], 0
+    each = args.tokens // args.workers
+    while n < each * POOL:
         documents.append(encoded(tokenizer, rng, longest))
         n += len(documents[-1][0])
     documents.sort(key=lambda d: len(d[0]))
-    parts = [documents[:1]]
-    for d in documents[1:]:
-        if len(d[0]) > 1.35 * len(parts[-1][0][0]):
-            parts.append([])
-        parts[-1].append(d)
-    for part in parts:
-        width = len(part[-1][0])
-        filled = [[row + [0] * (width - len(row)) for row in column] for column in zip(*part)]
-        yield torch.tensor(filled[0]), torch.tensor(filled[1])
+    parts, at = [[] for _ in range(POOL)], 0
+    for d in documents:
+        parts[at * POOL // n].append(d)
+        at += len(d[0])
+    rng.shuffle(parts)
+    part = parts[step % POOL]
+    width = max(len(ids) for ids, _ in part)
+    filled = [[row + [0] * (width - len(row)) for row in column] for column in zip(*part)]
+    return torch.tensor(filled[0]), torch.tensor(filled[1])
 
 
 def schedule(progress):
@@ -110,19 +113,16 @@ class Run:
             return (time.time() - self.begun) / (self.args.until.timestamp() - self.begun)
         return self.step / self.args.steps
 
-    def advance(self, parts, factor):
-        """Backward passes of this worker's parts and one step of all; (loss, tokens, progress)."""
-        weight, total = sum(w[:, 1:].sum().item() for _, w in parts), 0.0
-        for ids, weights in parts:
-            only = weights[:, 1:] > 0
-            with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-                logits, _ = self.model(ids[:, :-1], only=only, drop=DROP * factor)
-            losses = F.cross_entropy(logits.float(), ids[:, 1:][only], reduction="none")
-            loss = (losses * weights[:, 1:][only]).sum() / weight
-            loss.backward()
-            total += loss.item()
-        tokens = sum(float(ids.numel()) for ids, _ in parts)
-        figures = averaged(list(self.model.parameters()), total, tokens, self.progress())
+    def advance(self, ids, weights, factor):
+        """One step of all workers, this one's share being `ids`; (loss, tokens, progress)."""
+        only = weights[:, 1:] > 0
+        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+            logits, _ = self.model(ids[:, :-1], only=only, drop=DROP * factor)
+        losses = F.cross_entropy(logits.float(), ids[:, 1:][only], reduction="none")
+        weights = weights[:, 1:][only]
+        loss = (losses * weights).sum() / weights.sum()
+        loss.backward()
+        figures = averaged(list(self.model.parameters()), loss.item(), float(ids.numel()), self.progress())
         torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
         for group in self.adam.param_groups:
             group["lr"] = ADAM_RATE * factor
@@ -147,9 +147,9 @@ def work(rank, args):
         print(f"{sum(p.numel() for p in run.model.parameters())} parameters, {run.shape}", flush=True)
     since, before, mean, progress = time.time(), run.seen, None, averaged([], run.progress())[0]
     while progress < 1:
-        parts = list(batches(tokenizer, args.tokens // args.workers, run.shape.context, f"{args.seed}/{run.step}/{rank}"))
+        ids, weights = batch(tokenizer, args, run.step, rank, run.shape.context)
         factor = schedule(progress)
-        loss, tokens, progress = run.advance(parts, factor)
+        loss, tokens, progress = run.advance(ids, weights, factor)
         run.seen += int(tokens * args.workers)
         mean = loss if mean is None else 0.95 * mean + 0.05 * loss
         if rank == 0 and run.step % 25 == 0:

@@ -15,7 +15,7 @@ fn run(model: &Path, args: &[&str]) -> Command {
 }
 
 /// Runs `command` with `input` on its standard input.
-fn piped(mut command: Command, input: &str) -> Ended {
+pub fn piped(mut command: Command, input: &str) -> Ended {
     command.stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 
 use super::super::answer::{Asking, Decoder, answer};
+use super::super::cot::{self, Thinker};
 use super::super::flags::SamplingArgs;
 use super::super::interrupt::Interrupt;
 use super::super::open::{Loaded, Texts};
@@ -15,7 +16,7 @@ use super::ChatArgs;
 use super::command::{Command, HELP};
 use super::file;
 use crate::Error;
-use crate::generate::{FinishReason, Limits, Sampler, Session};
+use crate::generate::{Cot, FinishReason, Limits, Sampler, Session};
 use crate::text::{ChatTemplate, Message, Role, Specials, Tokenizer};
 
 /// A running chat.
@@ -29,6 +30,7 @@ pub struct Talk {
     sampling: SamplingArgs,
     limits: Limits,
     stops: Vec<String>,
+    cot: Option<Cot>,
     seed: u64,
     stats: Stats,
     ui: Ui,
@@ -74,6 +76,7 @@ impl Talk {
             seed: settings::seed(&args.sampling),
             sampling: args.sampling.clone(),
             stops: args.answer.stop.clone(),
+            cot: args.answer.cot,
             stats: Stats::default(),
             loaded,
             ui,
@@ -101,6 +104,9 @@ impl Talk {
 
     /// Answers the last message.
     fn answer(&mut self) -> Result<()> {
+        if let Some(cot) = self.cot {
+            return self.think(cot);
+        }
         let ids = self
             .template
             .render(&self.messages, true)
@@ -142,6 +148,45 @@ impl Talk {
         self.messages
             .push(Message::new(Role::Assistant, answer.text));
         self.stats.add(answer.timings);
+        Ok(())
+    }
+
+    /// Answers the last message after thinking; the chain that counts becomes the answer.
+    fn think(&mut self, cot: Cot) -> Result<()> {
+        let found = &self.loaded.found;
+        let thinker = Thinker {
+            cot,
+            tokenizer: &self.tokenizer,
+            sampling: settings::sampling(&self.sampling, &found.opened, found.card)?,
+            seed: self.seed.wrapping_add(self.stats.turns),
+            limits: self.limits.clone(),
+            stops: &self.stops,
+            chat: true,
+        };
+        let (last, earlier) = self.messages.split_last().context("nothing was asked")?;
+        let render = |text: &str| {
+            let mut messages = earlier.to_vec();
+            messages.push(Message::new(Role::User, text));
+            Ok(self.template.render(&messages, true)?)
+        };
+        let mut out = Output::new();
+        let done = {
+            let _soft = self.interrupt.softly();
+            let mut print = |piece: &str| Ok(out.text(piece)?);
+            thinker.think(&mut self.session, &last.content, &render, &mut print)
+        };
+        let thought = match done {
+            Ok(thought) => thought,
+            Err(e) => match e.downcast_ref() {
+                Some(full @ Error::ContextFull { .. }) => return self.take_back(full),
+                _ => return Err(e),
+            },
+        };
+        out.end_line()?;
+        cot::report(&thought, &self.ui);
+        let text = thought.chosen().text.clone();
+        self.messages.push(Message::new(Role::Assistant, text));
+        self.stats.turns += 1;
         Ok(())
     }
 

@@ -1,0 +1,53 @@
+//! Without -m: the demo model.
+#![cfg(feature = "demo")]
+
+use serde_json::Value;
+
+use crate::bed::{Ended, ended, wick};
+use crate::run::piped;
+
+const SAID: &str = "demo model; -m chooses another";
+
+fn speaks(args: &[&str]) -> Ended {
+    let mut command = wick();
+    command.args(args);
+    piped(command, "")
+}
+
+#[test]
+fn every_command_that_needs_a_model_has_one_and_says_so_once() {
+    let mut chat = wick();
+    chat.args(["chat", "-n", "4"]);
+    for done in [
+        speaks(&["run", "Hi", "-n", "4"]),
+        speaks(&["run", "Hi", "-n", "4", "--cot", "vote:2"]),
+        piped(chat, "Hi\nHi\n"),
+        speaks(&["bench", "-p", "8", "-n", "4", "-r", "1"]),
+    ] {
+        assert_eq!(done.stderr.matches(SAID).count(), 1, "{}", done.stderr);
+        assert!(!done.stdout.contains(SAID));
+        assert_ne!(done.done(), "");
+    }
+}
+
+#[test]
+fn another_model_is_not_the_demo_model() {
+    let mut command = wick();
+    command.args(["run", "--prompt-ids", "1", "-n", "1", "-m"]);
+    let done = ended(command.arg(crate::bed::oracle("llama")));
+    assert!(!done.stderr.contains("demo"), "{}", done.stderr);
+    done.done();
+}
+
+/// Problems that were held out of its training.
+#[test]
+fn it_gets_further_step_by_step() {
+    for (question, wanted) in PROBLEMS {
+        let mut command = wick();
+        command.args(["run", "-o", "json", "--cot", "zero", question]);
+        let thought: Value = serde_json::from_str(&ended(&mut command).done()).unwrap();
+        assert_eq!(thought["answer"], wanted, "{thought}");
+    }
+}
+
+const PROBLEMS: [(&str, &str); 0] = [];
