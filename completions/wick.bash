@@ -177,7 +177,7 @@ _wick() {
             return 0
             ;;
         wick__subcmd__chat)
-            opts="-m -t -c -n -s -q -h --model --offline --revision --quant --dtype --device --threads --ctx-size --cache-type --max-tokens --stop --ignore-eos --system --template --temp --top-k --top-p --min-p --repeat-penalty --repeat-last-n --seed --quiet --help"
+            opts="-m -t -c -n -s -q -h --model --offline --revision --quant --dtype --device --threads --ctx-size --cache-type --max-tokens --stop --ignore-eos --system --template --cot --temp --top-k --top-p --min-p --repeat-penalty --repeat-last-n --seed --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -248,6 +248,10 @@ _wick() {
                     return 0
                     ;;
                 --template)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cot)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -601,7 +605,7 @@ _wick() {
             return 0
             ;;
         wick__subcmd__run)
-            opts="-p -f -m -t -c -n -s -o -q -h --prompt --file --prompt-ids --raw --model --offline --revision --quant --dtype --device --threads --ctx-size --cache-type --max-tokens --stop --ignore-eos --system --template --infill --output --logits --dump --temp --top-k --top-p --min-p --repeat-penalty --repeat-last-n --seed --quiet --help"
+            opts="-p -f -m -t -c -n -s -o -q -h --prompt --file --prompt-ids --raw --model --offline --revision --quant --dtype --device --threads --ctx-size --cache-type --max-tokens --stop --ignore-eos --system --template --cot --infill --output --logits --dump --temp --top-k --top-p --min-p --repeat-penalty --repeat-last-n --seed --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -692,6 +696,10 @@ _wick() {
                     return 0
                     ;;
                 --template)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cot)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -54,6 +54,7 @@ complete -c wick -n "__fish_wick_using_subcommand run" -s n -l max-tokens -d 'At
 complete -c wick -n "__fish_wick_using_subcommand run" -l stop -d 'End the answer before this text (repeatable)' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -s s -l system -d 'System message' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -l template -d 'Chat format: a name (`wick inspect` lists them) or a file with a Jinja template [default: the model\'s own]' -r
+complete -c wick -n "__fish_wick_using_subcommand run" -l cot -d 'Think first: zero (step by step, then the answer), few (after worked examples) or vote:N (N sampled chains; the answer that most of them reach)' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -s o -l output -d 'What standard output gets' -r -f -a "text\t''
 json\t''
 jsonl\t''"
@@ -87,6 +88,7 @@ complete -c wick -n "__fish_wick_using_subcommand chat" -s n -l max-tokens -d 'A
 complete -c wick -n "__fish_wick_using_subcommand chat" -l stop -d 'End the answer before this text (repeatable)' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -s s -l system -d 'System message' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l template -d 'Chat format: a name (`wick inspect` lists them) or a file with a Jinja template [default: the model\'s own]' -r
+complete -c wick -n "__fish_wick_using_subcommand chat" -l cot -d 'Think first: zero (step by step, then the answer), few (after worked examples) or vote:N (N sampled chains; the answer that most of them reach)' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l temp -d 'Temperature; 0 is greedy and repeatable' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l top-k -d 'Only the K likeliest tokens; 0 for all' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l top-p -d 'Only the likeliest tokens that together reach probability P' -r

@@ -22,6 +22,7 @@ mod prompt;
 mod quantize;
 mod run;
 mod settings;
+mod thinker;
 mod threads;
 mod ui;
 

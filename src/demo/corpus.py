@@ -11,7 +11,7 @@ import arithmetic
 import outside
 import stories
 from facts import wordings
-from wording import AFTER, ASIDES, BEFORE, ENDS, FRAMES, JOIN, SMALL, SYNONYMS
+from wording import AFTER, ASIDES, BEFORE, ENDS, FRAMES, HELD_FRAMES, JOIN, SMALL, SYNONYMS
 
 USER, ASSISTANT, SYSTEM, END, EOS = "<|user|>", "<|assistant|>", "<|system|>", "<|end|>", "</s>"
 CONTROL = ["<unk>", "<s>", EOS, SYSTEM, USER, ASSISTANT, END]
@@ -118,9 +118,26 @@ _IDS = list(BY_INTENT)
 _WEIGHTS = [len(BY_INTENT[i]) ** 0.6 for i in _IDS]
 
 
+def letters(text):
+    """A question's letters alone, by which two are the same."""
+    return re.sub(r"[\W_]+", "", text.lower())
+
+
+def framed(wordings, *kinds):
+    """Each wording in each of its frames, as letters."""
+    return {letters(f.format(g=w.core, q=w.core, n=w.core)) for w in wordings for frames in kinds for f in frames[w.language][w.kind]}
+
+
+# What a disturbed wording of the training part must not happen to become.
+HELD_TEXTS = framed(HELD, FRAMES, HELD_FRAMES) | framed([w for w in TRAIN if w.kind != "q"], HELD_FRAMES)
+
+
 def about_wick(rng):
-    wording = rng.choice(BY_INTENT[rng.choices(_IDS, _WEIGHTS)[0]])
-    return question(rng, wording), wording.intent.answers[wording.language]
+    while True:
+        wording = rng.choice(BY_INTENT[rng.choices(_IDS, _WEIGHTS)[0]])
+        text = question(rng, wording)
+        if letters(text) not in HELD_TEXTS:
+            return text, wording.intent.answers[wording.language]
 
 
 SYSTEMS = ["You are a helpful assistant.", "Answer briefly.", "Be concise.", "You are wick's assistant.", "You are a friendly expert.", "你是一个有用的助手。", "请简短回答。"]

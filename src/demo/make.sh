@@ -1,13 +1,16 @@
 #!/bin/sh
 # Remakes the demo model: vocabulary, training, GGUF, evaluation. A cut run goes on where it was.
 #   sh src/demo/make.sh [STEPS]
+# WORK is where it works and OUT where model, ids.json and card.md go (here without it).
 # Wants Python 3.11 with torch, numpy and gguf; two CPU cores are enough.
 set -eu
 cd "$(dirname "$0")"
 work=${WORK:-../../target/demo}
+out=${OUT:-.}
 python=${PYTHON:-python3}
-mkdir -p "$work"
+mkdir -p "$work" "$out"
 [ -f "$work/tokenizer.json" ] || "$python" tokenizer.py "$work/tokenizer.json"
-"$python" train.py --work "$work" --steps "${1:-2500}"
-"$python" export.py --work "$work" --out demo.gguf
-"$python" evaluate.py demo.gguf card.md --misses "$work/misses.jsonl"
+"$python" train.py --work "$work" --steps "${1:-3000}"
+"$python" export.py --work "$work" --out "$out/demo.gguf"
+[ -f "$out/card.md" ] || cp card.md "$out/card.md"
+"$python" evaluate.py "$out/demo.gguf" "$out/card.md" --misses "$work/misses.jsonl"

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 
 use super::super::answer::{Asking, Decoder, answer};
-use super::super::cot::{self, Thinker};
 use super::super::flags::SamplingArgs;
 use super::super::interrupt::Interrupt;
 use super::super::open::{Loaded, Texts};
 use super::super::output::Output;
+use super::super::thinker::Thinker;
 use super::super::ui::Ui;
-use super::super::{figures, run, settings};
+use super::super::{cot, figures, run, settings};
 use super::ChatArgs;
 use super::command::{Command, HELP};
 use super::file;
