@@ -13,7 +13,7 @@ use crate::model::{Decoder, Model, Seq2Seq};
 use crate::nn::{Builder, Storage};
 use crate::weights::gguf::{self, Gguf, Metadata};
 use crate::weights::packed::{self, Packed, Scheme};
-use crate::weights::{Checkpoint, PyTorch, Safetensors, Sum, Weights};
+use crate::weights::{Checkpoint, Sum, Weights, open_file, open_folder};
 use crate::{Error, Result};
 
 /// The GGUF key under which wick keeps the original `config.json`.
@@ -30,32 +30,27 @@ pub struct Opened {
 
 /// Where the configuration came from.
 pub enum Origin {
-    /// A folder in the Hub's layout; `config` is the text of its `config.json`.
+    /// A folder in the Hub's layout or Meta's; `config` is the text of its `config.json` or
+    /// `params.json`, or what its tensors tell where it has neither.
     Folder { folder: PathBuf, config: String },
     /// A GGUF file.
     Gguf(Arc<Metadata>),
 }
 
 impl Opened {
-    /// Opens a folder in the Hub's layout, a `.gguf`, or a `.safetensors`, `.bin`, `.pt` or `.pth`
-    /// with its `config.json` beside it.
+    /// Opens a folder in the Hub's layout or Meta's, a `.gguf`, or a `.safetensors`, `.bin`, `.pt`
+    /// or `.pth` with its `config.json` or `params.json` beside it.
     ///
     /// # Errors
     /// Names the file, key or tensor that is missing, malformed or not supported.
     pub fn open(path: &Path) -> Result<Self> {
         if path.is_dir() {
-            return Self::folder(path, checkpoint(path)?);
+            return Self::folder(path, open_folder(path)?);
         }
+        let folder = path.parent().unwrap_or(Path::new(""));
         match path.extension().and_then(|e| e.to_str()) {
             Some("gguf") => Self::gguf(path, Gguf::open(path)?),
-            Some("safetensors") => {
-                let folder = path.parent().unwrap_or(Path::new(""));
-                Self::folder(folder, Box::new(Safetensors::open_file(path)?))
-            }
-            Some("bin" | "pt" | "pth") => {
-                let folder = path.parent().unwrap_or(Path::new(""));
-                Self::folder(folder, Box::new(PyTorch::open_file(path)?))
-            }
+            Some("safetensors" | "bin" | "pt" | "pth") => Self::folder(folder, open_file(path)?),
             _ if !path.exists() => Err(Error::io(path, std::io::ErrorKind::NotFound.into())),
             _ => Err(Error::format(
                 path,
@@ -70,14 +65,17 @@ impl Opened {
     /// # Errors
     /// As [`Opened::open`], and if the two do not go together.
     pub fn difference(path: &Path, base: &Path) -> Result<Self> {
-        let sum = Sum::new(checkpoint(base)?, checkpoint(path)?)?;
+        let sum = Sum::new(open_folder(base)?, open_folder(path)?)?;
         Self::folder(path, Box::new(sum))
     }
 
     fn folder(folder: &Path, checkpoint: Box<dyn Checkpoint>) -> Result<Self> {
-        let path = folder.join("config.json");
-        let config = Config::open(&path)?;
-        let checkpoint = match Scheme::of(&config, folder)? {
+        let (config, text) = configuration(folder, checkpoint.as_ref())?;
+        let scheme = match Scheme::of(&config, folder)? {
+            Some(scheme) => Some(scheme),
+            None => Scheme::of_tensors(checkpoint.as_ref())?,
+        };
+        let checkpoint = match scheme {
             Some(scheme) => Box::new(Packed::new(checkpoint, &scheme)?),
             None => checkpoint,
         };
@@ -95,7 +93,7 @@ impl Opened {
             weights,
             origin: Origin::Folder {
                 folder: folder.to_path_buf(),
-                config: std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?,
+                config: text,
             },
         })
     }
@@ -197,43 +195,50 @@ fn add_biases(spec: &mut Spec, weights: &Weights) {
     spec.ffn.bias |= has("ffn_up");
 }
 
-/// The checkpoint of a folder: safetensors before PyTorch files, sharded before single.
-///
-/// # Errors
-/// If there are no weights, or several files and no sign of which to take.
-fn checkpoint(folder: &Path) -> Result<Box<dyn Checkpoint>> {
-    let file = |name: &str| Some(folder.join(name)).filter(|path| path.is_file());
-    if let Some(index) = file("model.safetensors.index.json") {
-        return Ok(Box::new(Safetensors::open_index(&index)?));
+/// The configuration of a folder, and its text: `config.json`, Meta's `params.json`, or what the
+/// tensors tell of a family that is published without either.
+fn configuration(folder: &Path, checkpoint: &dyn Checkpoint) -> Result<(Config, String)> {
+    let (path, parameters) = (folder.join("config.json"), folder.join("params.json"));
+    let is_meta = parameters.is_file() && checkpoint.tensors().contains_key(META_EMBEDDING);
+    if path.is_file() && !is_meta {
+        let text = Config::read(&path)?;
+        return Ok((Config::parse(&path, &text)?, text));
     }
-    if let Some(single) = file("model.safetensors") {
-        return Ok(Box::new(Safetensors::open_file(&single)?));
+    let path = parameters;
+    let object = match is_meta {
+        true => Some(meta_parameters(&path, checkpoint)?),
+        false => {
+            let tensors = checkpoint.tensors().values();
+            let shapes = tensors.map(|t| (t.name.clone(), t.shape.clone()));
+            arch::bare_configuration(&shapes.collect())
+        }
+    };
+    let object = object.ok_or_else(|| {
+        let message = "no config.json or params.json, and the tensors are not those of a family that is published without (PaLM, GLM-130B)";
+        Error::format(folder, message)
+    })?;
+    let text = serde_json::Value::Object(object.clone()).to_string();
+    Ok((Config::from_object(&path, object), text))
+}
+
+/// The name by which Meta's checkpoints are known.
+const META_EMBEDDING: &str = "tok_embeddings.weight";
+
+/// Meta's parameters; the size of the vocabulary, which they leave to the tokenizer (−1), is that
+/// of the embedding.
+fn meta_parameters(
+    path: &Path,
+    checkpoint: &dyn Checkpoint,
+) -> Result<serde_json::Map<String, serde_json::Value>> {
+    let mut object: serde_json::Map<_, _> = serde_json::from_str(&Config::read(path)?)
+        .map_err(|e| Error::format(path, format!("not a JSON object: {e}")))?;
+    let open = |v: Option<&serde_json::Value>| v.is_none_or(|v| v.as_i64() == Some(-1));
+    let embedding = checkpoint.tensors().get(META_EMBEDDING);
+    if let (true, Some(&rows)) = (
+        open(object.get("vocab_size")),
+        embedding.and_then(|t| t.shape.first()),
+    ) {
+        object.insert("vocab_size".to_string(), rows.into());
     }
-    if let Some(index) = file("pytorch_model.bin.index.json") {
-        return Ok(Box::new(PyTorch::open_index(&index)?));
-    }
-    if let Some(single) = file("pytorch_model.bin") {
-        return Ok(Box::new(PyTorch::open_file(&single)?));
-    }
-    let mut others: Vec<PathBuf> = std::fs::read_dir(folder)
-        .map_err(|e| Error::io(folder, e))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "pt" || e == "pth"))
-        .collect();
-    others.sort();
-    match others.as_slice() {
-        [single] => Ok(Box::new(PyTorch::open_file(single)?)),
-        [] => Err(Error::format(
-            folder,
-            "no weights: no model.safetensors, pytorch_model.bin, their indexes, .pt or .pth",
-        )),
-        [first, ..] => Err(Error::format(
-            folder,
-            format!(
-                "{} .pt and .pth files are there and no index says which to take; name one, such as {}",
-                others.len(),
-                first.display()
-            ),
-        )),
-    }
+    Ok(object)
 }

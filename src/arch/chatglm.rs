@@ -1,6 +1,5 @@
-//! ChatGLM-6B and GLM-130B: prefix LMs with DeepNorm residuals. Reference: `modeling_chatglm.py`
-//! of THUDM/chatglm-6b; for GLM-130B, SwissArmyTransformer 0.2.12 with THUDM/GLM-130B's
-//! `generation` code.
+//! ChatGLM-6B: a prefix LM with DeepNorm residuals. Reference: `modeling_chatglm.py` of
+//! THUDM/chatglm-6b.
 
 use serde_json::json;
 
@@ -10,7 +9,7 @@ use super::*;
 pub const FAMILY: Family = Family {
     name: "chatglm",
     // ChatGLM2 and ChatGLM3 have the same name and other keys.
-    detect: |c| model_type_is(c, &["chatglm"]) && c.get("inner_hidden_size").is_some(),
+    detect: |c| model_type_is(c, &["chatglm"]) && c.has("inner_hidden_size"),
     declare,
     tensors: |spec| TensorTable {
         ignored: vec!["transformer.layers.{}.attention.rotary_emb.inv_freq"],
@@ -19,22 +18,11 @@ pub const FAMILY: Family = Family {
     gguf: None,
 };
 
-/// GLM-130B.
-pub const GLM_130B: Family = Family {
-    name: "glm130b",
-    detect: |c| model_type_is(c, &["glm130b"]),
-    declare: declare_130b,
-    tensors: |spec| TensorTable {
-        ignored: vec!["mixins.rotary-embedding.rotary_emb.inv_freq"],
-        ..tensors(spec)
-    },
-    gguf: None,
-};
-
 /// The reference never hands the number of layers on, so its blocks take 28.
 const LAYERS_IN_ALPHA: f64 = 28.0;
 
-fn tensors(spec: &Spec) -> TensorTable {
+/// The tensors of ChatGLM-6B and GLM-130B.
+pub(super) fn tensors(spec: &Spec) -> TensorTable {
     let a = &spec.attention;
     let inner = spec.ffn.inner;
     let h_to_4h = "transformer.layers.{}.mlp.dense_h_to_4h";
@@ -77,7 +65,8 @@ pub(super) fn id(c: &Config, key: &str, default: Option<u32>) -> Result<u32> {
     }
 }
 
-fn block(c: &Config, family: &'static str) -> Result<Spec> {
+/// What the blocks of ChatGLM-6B and GLM-130B share.
+pub(super) fn block(c: &Config, family: &'static str) -> Result<Spec> {
     let hidden_size = c.size("hidden_size")?;
     let n_heads = c.size("num_attention_heads")?;
     if !hidden_size.is_multiple_of(2 * n_heads) {
@@ -161,42 +150,6 @@ fn declare(c: &Config) -> Result<Spec> {
         position: Position::Rope2d(rope(base.attention.head_dim / 2)),
         placement: Placement::Deep {
             alpha: (2.0 * LAYERS_IN_ALPHA).sqrt(),
-        },
-        ..base
-    })
-}
-
-fn declare_130b(c: &Config) -> Result<Spec> {
-    let base = block(c, "glm130b")?;
-    let structure = Structure::Prefix(PrefixLm {
-        start_id: id(c, "sop_token_id", Some(150_004))?,
-        masks: vec![
-            Mask {
-                id: id(c, "gmask_token_id", Some(150_001))?,
-                then: AfterMask::RunOn,
-            },
-            Mask {
-                id: id(c, "mask_token_id", Some(150_000))?,
-                then: AfterMask::Stay,
-            },
-        ],
-    });
-    c.only("layernorm_order", &[json!("post")])?;
-    c.only("position_encoding_2d", &[json!(false)])?;
-    c.finish(&["tokenizer_type"])?;
-    Ok(Spec {
-        structure,
-        placement: Placement::Deep {
-            alpha: (2.0 * base.n_layers as f64).sqrt(),
-        },
-        ffn: Ffn {
-            kind: FfnKind::Gated,
-            activation: Activation::Gelu,
-            ..base.ffn
-        },
-        head: Head {
-            weight: HeadWeight::Tied,
-            ..base.head
         },
         ..base
     })

@@ -9,9 +9,7 @@ pub const FAMILY: Family = Family {
     name: "chatglm2",
     // All generations say `chatglm`; only these have these keys.
     detect: |c| {
-        model_type_is(c, &["chatglm"])
-            && c.get("padded_vocab_size").is_some()
-            && c.get("kv_channels").is_some()
+        model_type_is(c, &["chatglm"]) && c.has("padded_vocab_size") && c.has("kv_channels")
     },
     declare,
     tensors: |spec| {

@@ -70,6 +70,11 @@ pub struct Config {
 impl Config {
     /// Reads `path`, a JSON object.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::parse(path, &Self::read(path)?)
+    }
+
+    /// The text of `path`, which must be no longer than a configuration can be.
+    pub fn read(path: &Path) -> Result<String> {
         let size = std::fs::metadata(path)
             .map_err(|e| Error::io(path, e))?
             .len();
@@ -79,8 +84,7 @@ impl Config {
                 format!("{size} bytes are too many for a configuration"),
             ));
         }
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        Self::parse(path, &text)
+        std::fs::read_to_string(path).map_err(|e| Error::io(path, e))
     }
 
     /// Reads a configuration from its text; `path` is only for messages.
@@ -119,6 +123,11 @@ impl Config {
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.read.borrow_mut().insert(key.to_string());
         self.object.get(key).filter(|v| !v.is_null())
+    }
+
+    /// Whether a key is there, which does not count as reading it.
+    pub fn has(&self, key: &str) -> bool {
+        self.object.get(key).is_some_and(|v| !v.is_null())
     }
 
     fn typed<'a, T>(

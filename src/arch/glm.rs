@@ -7,7 +7,7 @@ use super::{gguf_keys, llama, model_type_is, rope, *};
 pub const GLM: Family = Family {
     name: "glm4-9b",
     // GLM-10B says `glm` too.
-    detect: |c| model_type_is(c, &["glm"]) && c.get("block_position_encoding").is_none(),
+    detect: |c| model_type_is(c, &["glm"]) && !c.has("block_position_encoding"),
     declare: |c| declare(c, "glm4-9b", Placement::Pre),
     tensors: hub_tensors,
     gguf: Some(GgufFamily {

@@ -8,9 +8,7 @@ use super::*;
 pub const FAMILY: Family = Family {
     name: "glm10b",
     // Today's GLM-4 says `glm` too; only this generation has block positions.
-    detect: |c| {
-        model_type_is(c, &["glm"]) && c.get("block_position_encoding") == Some(&json!(true))
-    },
+    detect: |c| model_type_is(c, &["glm"]) && c.has("block_position_encoding"),
     declare,
     tensors: |spec| TensorTable {
         rules: vec![
@@ -116,6 +114,7 @@ fn declare(c: &Config) -> Result<Spec> {
         },
         head: Head::new(HeadWeight::Tied),
     };
+    c.only("block_position_encoding", &[json!(true)])?;
     c.only("relative_encoding", &[json!(false)])?;
     c.only("spell_length", &[])?;
     c.finish(HARMLESS)?;

@@ -4,6 +4,7 @@
 //! A new family is a new file with a [`Family`] in it, listed in [`FAMILIES`].
 
 mod baichuan;
+mod bare;
 mod bloom;
 mod chatglm;
 mod chatglm2;
@@ -13,15 +14,18 @@ mod gemma;
 mod gguf_keys;
 mod glm;
 mod glm10b;
+mod glm130b;
 mod gpt2;
 mod gptneox;
 mod lamda;
 mod llama;
+mod llama_meta;
 mod mistral;
 mod mixtral;
 mod mpt;
 mod opt;
 mod palm;
+mod parallel;
 mod phi3;
 mod qwen;
 mod qwen2;
@@ -34,11 +38,18 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use bare::configuration as bare_configuration;
 pub use config::Config;
+pub use parallel::{Join, PARALLEL_FILES, ParallelFiles};
 pub use spec::*;
 pub use table::{Change, Part, Rule, TensorTable};
 
+use std::collections::BTreeMap;
+
 use crate::Result;
+
+/// The shapes of a checkpoint's tensors by their stored names.
+pub type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// A family of models: how to recognize and read its configuration, and where its tensors are.
 pub struct Family {
@@ -70,6 +81,7 @@ pub struct GgufFamily {
 /// Every family, in the order in which detection asks them.
 pub const FAMILIES: &[&Family] = &[
     &llama::FAMILY,
+    &llama_meta::FAMILY,
     &mistral::FAMILY,
     &qwen::FAMILY,
     &qwen2::FAMILY,
@@ -92,7 +104,7 @@ pub const FAMILIES: &[&Family] = &[
     &mixtral::FAMILY,
     &qwen3moe::FAMILY,
     &glm10b::FAMILY,
-    &chatglm::GLM_130B,
+    &glm130b::FAMILY,
     &palm::FAMILY,
     &lamda::FAMILY,
     &t5::FAMILY,
@@ -141,7 +153,8 @@ pub fn gguf_family_of(metadata: &Config) -> Result<(&'static Family, &'static Gg
 }
 
 fn names() -> String {
-    let names: Vec<&str> = FAMILIES.iter().map(|f| f.name).collect();
+    let mut names: Vec<&str> = FAMILIES.iter().map(|f| f.name).collect();
+    names.dedup();
     names.join(", ")
 }
 

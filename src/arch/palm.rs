@@ -2,7 +2,7 @@
 //! one key head, xPos, SwiGLU. Reference: `palm_rlhf_pytorch/palm.py`. The configuration's keys
 //! are wick's: the published file is a bare state dict.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::*;
 
@@ -57,6 +57,35 @@ pub const FAMILY: Family = Family {
     },
     gguf: None,
 };
+
+/// The configuration that the tensors amount to: the published files come without one. Norms are
+/// read as the reference of that time (2023) wrote them.
+pub(super) fn bare(shapes: &Shapes) -> Option<Map<String, Value>> {
+    let wrapped = shapes.contains_key("module.token_emb.weight");
+    let prefix = if wrapped { "module." } else { "" };
+    let size = |name: &str, axis: usize| {
+        let name = format!("{prefix}{name}.weight");
+        shapes.get(&name)?.get(axis).copied()
+    };
+    let dim = size("token_emb", 1)?;
+    // Rows of q, k, v and both halves of the feed-forward layer; columns of q.
+    let fused = size("layers.0.fn.fused_attn_ff_proj", 0)?;
+    let queries = size("layers.0.fn.attn_out", 1)?;
+    let dim_head = fused.checked_sub(queries.checked_add(dim.checked_mul(2 * FFN_FACTOR)?)?)? / 2;
+    if dim_head == 0 {
+        return None;
+    }
+    let config = json!({
+        "model_type": FAMILY.name,
+        "num_tokens": size("token_emb", 0)?,
+        "dim": dim,
+        "depth": bare::layers(shapes, &format!("{prefix}layers.")),
+        "dim_head": dim_head,
+        "heads": queries / dim_head,
+        "layernorm_unit_offset": false,
+    });
+    config.as_object().cloned()
+}
 
 fn declare(c: &Config) -> Result<Spec> {
     let hidden_size = c.size("dim")?;

@@ -14,7 +14,9 @@ use super::settings;
 use super::ui::Ui;
 use crate::arch::{Position, Spec};
 use crate::bench::memory;
+use crate::load::Origin;
 use crate::text::{ChatTemplate, Tokenizer};
+use crate::weights::packed::Fit;
 
 /// Show what the loader sees in a model: its columns, tensors, tokenizer, prompt and memory
 #[derive(Debug, Args)]
@@ -55,7 +57,7 @@ pub fn run(args: &InspectArgs, ui: &Ui) -> Result<()> {
     let found = open::find(&args.model, &args.hub, ui)?;
     let mut out = Output::new();
     out.line(&columns(&found))?;
-    out.line(&tensors(&found, args.tensors))?;
+    out.line(&tensors(&found, args.tensors)?)?;
     let texts = Texts::open(&found, args.template.as_deref())?;
     out.line(&tokenizer(&texts))?;
     out.line(&memory_forecast(args, &found)?)?;
@@ -92,6 +94,14 @@ fn columns(found: &Found) -> String {
         ..
     } = &found.opened.spec;
     let mut out = format!("{}\n", found.opened.path.display());
+    if let Origin::Folder { folder, config } = &found.opened.origin
+        && !folder.join("config.json").is_file()
+        && !folder.join("params.json").is_file()
+    {
+        let told =
+            format!("{config} (read off the tensors; a config.json with other values is heeded)");
+        row(&mut out, "configuration", told);
+    }
     row(&mut out, "family", family);
     row(&mut out, "structure", format!("{structure:?}"));
     row(&mut out, "layers", n_layers);
@@ -132,7 +142,7 @@ fn columns(found: &Found) -> String {
     out
 }
 
-fn tensors(found: &Found, all: bool) -> String {
+fn tensors(found: &Found, all: bool) -> Result<String> {
     let mut kinds = std::collections::BTreeMap::new();
     let (mut n, mut weights) = (0, 0);
     for (_, info) in found.opened.weights.tensors() {
@@ -154,6 +164,22 @@ fn tensors(found: &Found, all: bool) -> String {
             format!("{count} tensors, {}", bytes(size)),
         );
     }
+    if let Some(fit) = Fit::of(&found.opened.weights)? {
+        row(
+            &mut out,
+            "packed",
+            format!("{} matrices: {}", fit.matrices, fit.packing),
+        );
+        for (encoding, n) in &fit.exact {
+            let verdict = match n {
+                0 => "rounds them once more".to_string(),
+                n if *n == fit.looked_at => "holds them bit for bit".to_string(),
+                n => format!("holds {n} of the first {} bit for bit", fit.looked_at),
+            };
+            row(&mut out, &format!("--quant {encoding}"), verdict);
+        }
+        row(&mut out, "no --quant", "floats, nothing lost");
+    }
     if all {
         for (name, info) in found.opened.weights.tensors() {
             let _ = writeln!(
@@ -164,7 +190,7 @@ fn tensors(found: &Found, all: bool) -> String {
             );
         }
     }
-    out
+    Ok(out)
 }
 
 fn tokenizer(texts: &Texts) -> String {

@@ -15,8 +15,8 @@ pub struct Interrupt {
     flag: Arc<AtomicBool>,
     /// Whether Ctrl-C only sets `flag`.
     soft: Arc<AtomicBool>,
-    /// A file to be removed when the process ends at once.
-    unfinished: Arc<Mutex<Option<PathBuf>>>,
+    /// Files and folders to be removed when the process ends at once.
+    unfinished: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Interrupt {
@@ -33,10 +33,13 @@ impl Interrupt {
         if self.soft.load(Ordering::SeqCst) && !self.flag.swap(true, Ordering::SeqCst) {
             return;
         }
-        let unfinished = self.unfinished.lock().ok().and_then(|mut f| f.take());
-        if let Some(path) = unfinished {
+        let unfinished = self.unfinished.lock().map(|f| f.clone());
+        for path in unfinished.unwrap_or_default() {
             // The process is on its way out; there is nobody to tell.
-            let _ = std::fs::remove_file(path);
+            let _ = match path.is_dir() {
+                true => std::fs::remove_dir_all(path),
+                false => std::fs::remove_file(path),
+            };
         }
         std::process::exit(i32::from(exit::INTERRUPTED));
     }
@@ -53,10 +56,10 @@ impl Interrupt {
         Softly(self.clone())
     }
 
-    /// Removes `path` if Ctrl-C ends the process.
+    /// Removes `path`, a file or a folder, if Ctrl-C ends the process.
     pub fn remove_if_stopped(&self, path: PathBuf) {
         if let Ok(mut unfinished) = self.unfinished.lock() {
-            *unfinished = Some(path);
+            unfinished.push(path);
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::load::{Opened, Origin};
 use crate::model::Model;
 use crate::nn::Storage;
 use crate::text::{ChatTemplate, Tokenizer};
+use crate::weights::packed::Fit;
 
 /// A model that is found and opened, but not loaded.
 pub struct Found {
@@ -35,6 +36,31 @@ pub fn hub_options(flags: &HubArgs) -> Result<HubOptions> {
     Ok(options)
 }
 
+/// Where the model `name` is, fetched where needed.
+pub struct Located {
+    pub path: PathBuf,
+    pub card: Option<&'static Card>,
+}
+
+/// Finds `name`, fetching it where needed.
+pub fn locate(name: &str, hub: &HubArgs, ui: &Ui) -> Result<Located> {
+    let reference = ModelRef::parse(name)?;
+    Ok(match &reference {
+        ModelRef::Hub(of_hub) => {
+            let bars = HubBars::new(*ui);
+            let files = resolve(&reference, &hub_options(hub)?, &bars)?;
+            Located {
+                path: files.path().to_path_buf(),
+                card: of_hub.card,
+            }
+        }
+        ModelRef::Folder(path) | ModelRef::Gguf(path) | ModelRef::Safetensors(path) => Located {
+            path: path.clone(),
+            card: None,
+        },
+    })
+}
+
 /// Finds `name`, fetching it where needed, and reads its configuration.
 pub fn find(name: &str, hub: &HubArgs, ui: &Ui) -> Result<Found> {
     if name == demo::NAME && !Path::new(name).exists() {
@@ -44,19 +70,7 @@ pub fn find(name: &str, hub: &HubArgs, ui: &Ui) -> Result<Found> {
             card: None,
         });
     }
-    let reference = ModelRef::parse(name)?;
-    let card = match &reference {
-        ModelRef::Hub(hub) => hub.card,
-        _ => None,
-    };
-    let path = match &reference {
-        ModelRef::Hub(_) => {
-            let bars = HubBars::new(*ui);
-            let files = resolve(&reference, &hub_options(hub)?, &bars)?;
-            files.path().to_path_buf()
-        }
-        ModelRef::Folder(path) | ModelRef::Gguf(path) | ModelRef::Safetensors(path) => path.clone(),
-    };
+    let Located { path, card } = locate(name, hub, ui)?;
     Ok(Found {
         name: name.to_string(),
         opened: Opened::open(&path)?,
@@ -99,6 +113,7 @@ pub fn load(name: &str, hub: &HubArgs, flags: &LoadArgs, ui: &Ui) -> Result<Load
     let mut step = |done: usize, all: usize| bar.at(done, all);
     let model = found.opened.model(&device, storage, &mut step)?;
     bar.finish();
+    note_packed(&found.opened, storage, ui)?;
     Ok(Loaded {
         found,
         model,
@@ -119,6 +134,35 @@ fn note_blocks(opened: &Opened, storage: Storage, ui: &Ui) {
             opened.path.display()
         ));
     }
+}
+
+/// Says what becomes of packed integers: what they cost as floats, or what was lost in blocks that
+/// do not hold them.
+pub fn note_packed(opened: &Opened, storage: Storage, ui: &Ui) -> Result<()> {
+    let weights = &opened.weights;
+    let rounded = weights.rounded();
+    let as_floats = matches!(storage, Storage::AsStored | Storage::Float(_));
+    if !as_floats && rounded == 0 {
+        return Ok(());
+    }
+    let Some(fit) = Fit::of(weights)? else {
+        return Ok(());
+    };
+    let better = match fit.blocks() {
+        Some(blocks) => format!("--quant {blocks} keeps the integers as they are"),
+        None => "no blocks hold the integers as they are".to_string(),
+    };
+    ui.note(match as_floats {
+        true => format!(
+            "{} packed matrices ({}) are kept as floats, which take more memory; {better}",
+            fit.matrices, fit.packing
+        ),
+        false => format!(
+            "{rounded} packed matrices ({}) do not fit these blocks and were rounded once more; {better}",
+            fit.packing
+        ),
+    });
+    Ok(())
 }
 
 /// What turns text into tokens and conversations into prompts.

@@ -31,6 +31,11 @@ impl Steps {
         Self::new(ui, "{wide_bar} {pos}/{len} tensors, {eta} left")
     }
 
+    /// For the MiB of files that are decrypted.
+    pub fn decrypting(ui: &Ui) -> Self {
+        Self::new(ui, "decrypting {wide_bar} {pos}/{len} MiB, {eta} left")
+    }
+
     fn new(ui: &Ui, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         bar.set_style(style(template));

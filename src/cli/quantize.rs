@@ -1,9 +1,10 @@
 //! `wick quantize`: a model into a GGUF file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use tempfile::TempDir;
 
 use super::figures::bytes;
 use super::flags::{HubArgs, Quant};
@@ -12,9 +13,11 @@ use super::output::Output;
 use super::progress::Steps;
 use super::ui::Ui;
 use super::{open, threads};
+use crate::hub::free_bytes;
 use crate::load::Opened;
 use crate::nn::Storage;
 use crate::quantize::{Written, to_gguf};
+use crate::weights::xor;
 
 /// Write a model as GGUF, quantized tensor by tensor
 #[derive(Debug, Args)]
@@ -30,7 +33,8 @@ pub struct QuantizeArgs {
     #[arg(long, value_name = "TYPE")]
     quant: Quant,
     /// MODEL is only the difference from this one (a folder): add the two, as for
-    /// tatsu-lab/alpaca-7b-wdiff and LLaMA-7B
+    /// tatsu-lab/alpaca-7b-wdiff and LLaMA-7B; or it is encrypted with this one's
+    /// consolidated.00.pth, as the BELLE-LLaMA-*-enc are
     #[arg(long, value_name = "FOLDER")]
     base: Option<PathBuf>,
     /// Overwrite the file if it exists
@@ -55,27 +59,34 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
     }
     let interrupt = Interrupt::install()?;
     interrupt.remove_if_stopped(crate::quantize::partial(&args.output));
-    let mut found = open::find(&args.model, &args.hub, ui)?;
-    if let Some(base) = &args.base {
-        found.opened = Opened::difference(&found.opened.path, base)?;
-    }
+    // The decrypted files, which are there while this lives.
+    let mut plain = None;
+    let opened = match &args.base {
+        None => open::find(&args.model, &args.hub, ui)?.opened,
+        Some(base) => {
+            let path = open::locate(&args.model, &args.hub, ui)?.path;
+            match xor::is_encrypted(&path) {
+                false => Opened::difference(&path, base)?,
+                true => {
+                    let folder = plain.insert(folder_beside(&args.output)?);
+                    interrupt.remove_if_stopped(folder.path().to_path_buf());
+                    Opened::open(&decrypted(&path, base, folder.path(), ui)?)?
+                }
+            }
+        }
+    };
     let mut tensors: Vec<Written> = Vec::new();
     let mut bar = Steps::tensors(ui);
     let n = threads::number(args.threads)?;
     threads::with(n, || {
-        to_gguf(
-            &found.opened,
-            args.quant.0,
-            &args.output,
-            &mut |one, all| {
-                tensors.push(one.clone());
-                bar.at(tensors.len(), all);
-            },
-        )
+        to_gguf(&opened, args.quant.0, &args.output, &mut |one, all| {
+            tensors.push(one.clone());
+            bar.at(tensors.len(), all);
+        })
     })??;
     bar.finish();
     table(&tensors)?;
-    let before = found.opened.file_bytes();
+    let before = opened.file_bytes();
     let after = std::fs::metadata(&args.output).map_or(0, |m| m.len());
     ui.line(&format!(
         "{}: {} (the original: {})",
@@ -92,6 +103,41 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// A temporary folder beside the file that is to be written, where there is room for large ones.
+fn folder_beside(file: &Path) -> Result<TempDir> {
+    let parent = match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    tempfile::Builder::new()
+        .prefix(".wick-plain-")
+        .tempdir_in(parent)
+        .with_context(|| format!("{}: no folder can be made here", parent.display()))
+}
+
+/// Decrypts the folder `path` with `base` into a folder in `room`, which is its name's.
+fn decrypted(path: &Path, base: &Path, room: &Path, ui: &Ui) -> Result<PathBuf> {
+    let size = xor::encrypted_bytes(path)?;
+    if let Some(free) = free_bytes(room).filter(|&free| free < size) {
+        bail!(
+            "{} takes {} while it is converted, beside the file that is written, where {} are free",
+            path.display(),
+            bytes(size),
+            bytes(free)
+        );
+    }
+    let full = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let plain = room.join(full.file_name().unwrap_or("model".as_ref()));
+    std::fs::create_dir(&plain).with_context(|| plain.display().to_string())?;
+    let mut bar = Steps::decrypting(ui);
+    xor::decrypt(path, base, &plain, &mut |done, all| {
+        // In MiB, for a step is a number of things.
+        bar.at((done >> 20) as usize, (all >> 20) as usize);
+    })?;
+    bar.finish();
+    Ok(plain)
 }
 
 /// Each tensor with its size and what rounding cost.

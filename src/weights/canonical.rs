@@ -6,6 +6,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::layout::{part_rope_pairs, transpose, unit_rows};
 use super::pattern::{fill, matches};
@@ -77,6 +78,8 @@ pub struct Weights {
     /// Stored names that no rule matched and none ignores.
     unknown: Vec<String>,
     used: Mutex<BTreeSet<String>>,
+    /// Packed matrices that did not fit the blocks that they were asked for in.
+    rounded: AtomicUsize,
 }
 
 impl Weights {
@@ -144,6 +147,7 @@ impl Weights {
             recipes,
             unknown,
             used: Mutex::default(),
+            rounded: AtomicUsize::new(0),
         })
     }
 
@@ -193,15 +197,37 @@ impl Weights {
     ) -> Result<Option<HostTensor<'_>>> {
         let recipe = self.recipe(name, shape)?;
         let moves_rows = matches!(recipe.change, Change::None | Change::RopePairs { .. });
-        if !moves_rows || !recipe.stack.is_empty() {
-            return Ok(None);
-        }
-        let Some(blocks) = self.checkpoint.read_blocks(&recipe.stored, encoding)? else {
+        let blocks = match moves_rows && recipe.stack.is_empty() {
+            true => self.checkpoint.read_blocks(&recipe.stored, encoding)?,
+            false => None,
+        };
+        let Some(blocks) = blocks else {
+            let packed = self.checkpoint.packing(&recipe.stored).is_some();
+            self.rounded
+                .fetch_add(usize::from(packed), Ordering::Relaxed);
             return Ok(None);
         };
         let tensor = recipe.make(Cow::Owned(blocks), encoding)?;
         self.ignore(name);
         Ok(Some(tensor))
+    }
+
+    /// The stored names of the packed matrices ([`Checkpoint::packing`]).
+    pub fn packed(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for recipe in self.recipes.values() {
+            let name = recipe.stored.as_str();
+            if self.checkpoint.packing(name).is_some() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// How many packed matrices were asked for in blocks that do not hold them bit for bit, so
+    /// that they had to be rounded once more.
+    pub fn rounded(&self) -> usize {
+        self.rounded.load(Ordering::Relaxed)
     }
 
     fn recipe(&self, name: &str, shape: &[usize]) -> Result<&Recipe> {

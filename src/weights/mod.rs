@@ -6,23 +6,28 @@
 
 mod canonical;
 pub mod export;
+mod folder;
 pub mod gguf;
 mod host;
 mod layout;
 mod map;
 pub mod packed;
+mod parallel;
 mod pattern;
 mod pytorch;
 mod safetensors;
 mod sum;
+pub mod xor;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use canonical::Weights;
+pub use folder::{open_file, open_folder};
 pub use host::HostTensor;
 pub use map::Map;
+pub use parallel::Parallel;
 pub use pytorch::PyTorch;
 pub use safetensors::Safetensors;
 pub use sum::Sum;
@@ -87,6 +92,11 @@ pub trait Checkpoint: Send + Sync {
 
     /// The files that hold the tensors.
     fn files(&self) -> Vec<PathBuf>;
+
+    /// How a matrix is packed that [`Checkpoint::tensors`] presents as floats; `None` for others.
+    fn packing(&self, _name: &str) -> Option<&str> {
+        None
+    }
 
     /// A matrix in blocks of `encoding`, if the checkpoint holds integers that fit them bit for
     /// bit although [`Checkpoint::tensors`] presents floats; `None` otherwise.

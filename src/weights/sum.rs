@@ -99,6 +99,11 @@ impl Checkpoint for Sum {
         ))
     }
 
+    fn release(&self, name: &str) {
+        self.difference.release(name);
+        self.base.release(name);
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         let mut files = self.difference.files();
         files.extend(self.base.files());

@@ -5,41 +5,12 @@ use std::path::Path;
 use proptest::prelude::*;
 use wick::weights::PyTorch;
 
+use super::common::torch::zip;
 use super::data;
 
 /// A pickle of protocol 2 around `body`.
 fn pickle(body: &[u8]) -> Vec<u8> {
     [b"\x80\x02", body, b"."].concat()
-}
-
-/// A zip archive of stored entries, as `torch.save` makes it.
-fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
-    let (mut out, mut directory) = (Vec::new(), Vec::new());
-    for (name, content) in entries {
-        let header = out.len() as u32;
-        let sizes = [0, content.len() as u32, content.len() as u32].map(u32::to_le_bytes);
-        let name_len = (name.len() as u16).to_le_bytes();
-        let fixed = [&[0; 10][..], &sizes.concat(), &name_len, &[0; 2]].concat();
-        out.extend([b"PK\x03\x04", &fixed[..], name.as_bytes(), content].concat());
-        directory.extend([b"PK\x01\x02\0\0", &fixed[..], &[0; 10]].concat());
-        directory.extend([&header.to_le_bytes(), name.as_bytes()].concat());
-    }
-    let count = (entries.len() as u16).to_le_bytes();
-    let at = (out.len() as u32).to_le_bytes();
-    let size = (directory.len() as u32).to_le_bytes();
-    out.extend(directory);
-    out.extend(
-        [
-            b"PK\x05\x06\0\0\0\0",
-            &count[..],
-            &count,
-            &size,
-            &at,
-            &[0; 2],
-        ]
-        .concat(),
-    );
-    out
 }
 
 fn open(content: &[u8]) -> Result<PyTorch, String> {

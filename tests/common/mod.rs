@@ -1,6 +1,8 @@
 //! What several tests share: the oracles, their references, and sessions over them.
 #![allow(dead_code)] // each test file uses its own part
 
+pub mod torch;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -32,6 +32,33 @@ pub enum Zeros {
     AsIs,
 }
 
+/// The options that the shapes of the first matrix amount to, if there is one with `g_idx`: its
+/// length is the number of inputs. Such files (GPTQ-for-LLaMa) are of format v1.
+pub(super) fn options_of(checkpoint: &dyn Checkpoint) -> Result<Option<Options>> {
+    let Some(stem) = stems(checkpoint, ".g_idx").next() else {
+        return Ok(None);
+    };
+    let parts = Parts { checkpoint, stem };
+    let &[cols] = parts.info(".g_idx", &[Encoding::I32])?.shape.as_slice() else {
+        return Err(parts.error(".g_idx", "a vector is wanted"));
+    };
+    let [words, _] = parts.dims(".qweight", &[Encoding::I32])?;
+    let [groups, _] = parts.dims(".scales", FLOATS)?;
+    let bits = words.checked_mul(32).and_then(|n| n.checked_div(cols));
+    let bits = match bits {
+        Some(n @ (2 | 3 | 4 | 8)) => n as u32,
+        _ => {
+            let message = format!("{words} words for {cols} inputs are not of 2, 3, 4 or 8 bits");
+            return Err(parts.error(".qweight", message));
+        }
+    };
+    Ok(Some(Options {
+        bits,
+        group_size: (groups > 1).then(|| cols.div_ceil(groups)),
+        zeros: Zeros::LessOne,
+    }))
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
     stem: String,

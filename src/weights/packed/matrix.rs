@@ -95,7 +95,7 @@ fn write(encoding: Encoding, block: &mut [u8], q: &[i32; 32], scales: &[f32; 32]
     let range = match encoding {
         Encoding::Q4_0 => -8..=7,
         Encoding::Q5_0 => -16..=15,
-        _ => -127..=127,
+        _ => -128..=127,
     };
     if !q.iter().all(|q| range.contains(q)) {
         return None;

@@ -1,5 +1,6 @@
-//! Checkpoints whose matrices are packed integers (ChatGLM's, GPTQ, AWQ, bitsandbytes), seen as
-//! if they held ordinary weights: `X.qweight`, `X.scales` and their like become one `X.weight`.
+//! Checkpoints whose matrices are packed integers (ChatGLM's, GPTQ, AWQ, bitsandbytes, Baichuan's
+//! INT8), seen as if they held ordinary weights: `X.qweight`, `X.scales` and their like become one
+//! `X.weight`.
 //!
 //! The weights are dequantized to f32, one matrix at a time, when they are read: nothing is lost,
 //! where the reference implementations round to f16 or bf16. Where the integers fit GGUF's blocks
@@ -7,6 +8,8 @@
 
 mod awq;
 mod bnb;
+mod channels;
+mod fit;
 mod glm;
 mod gptq;
 mod matrix;
@@ -16,6 +19,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use fit::Fit;
 pub use glm::Bits;
 pub use gptq::{Options as GptqOptions, Zeros};
 pub use scheme::{KEY, Scheme};
@@ -29,6 +33,8 @@ use crate::{Error, Result};
 /// as they are.
 pub struct Packed {
     inner: Box<dyn Checkpoint>,
+    /// The packing, for people.
+    name: String,
     tensors: BTreeMap<String, TensorInfo>,
     layers: BTreeMap<String, Layer>,
 }
@@ -50,6 +56,7 @@ enum Open {
     Awq(awq::Layer),
     Bnb8(bnb::Int8),
     Bnb4(bnb::Four),
+    Channels(channels::Layer),
 }
 
 impl Packed {
@@ -63,6 +70,7 @@ impl Packed {
             Scheme::Gptq(options) => gptq::find(inner.as_ref(), options),
             Scheme::Awq { group_size } => awq::find(inner.as_ref(), group_size),
             Scheme::Bnb => bnb::find(inner.as_ref()),
+            Scheme::Channels => channels::find(inner.as_ref()),
         }?;
         let mut tensors = inner.tensors().clone();
         let mut layers = BTreeMap::new();
@@ -88,6 +96,7 @@ impl Packed {
         }
         Ok(Self {
             inner,
+            name: scheme.to_string(),
             tensors,
             layers: weights,
         })
@@ -106,6 +115,7 @@ impl Layer {
             Open::Awq(layer) => layer.open(checkpoint),
             Open::Bnb8(layer) => layer.open(checkpoint),
             Open::Bnb4(layer) => layer.open(checkpoint),
+            Open::Channels(layer) => layer.open(checkpoint),
         }
     }
 }
@@ -136,6 +146,17 @@ impl Checkpoint for Packed {
                 let matrix = layer.matrix(self.inner.as_ref())?;
                 Ok(exact_blocks(&matrix, layer.shape, encoding))
             }
+        }
+    }
+
+    fn packing(&self, name: &str) -> Option<&str> {
+        self.layers.contains_key(name).then_some(&self.name)
+    }
+
+    fn release(&self, name: &str) {
+        match self.layers.get(name) {
+            None => self.inner.release(name),
+            Some(layer) => layer.parts.iter().for_each(|part| self.inner.release(part)),
         }
     }
 
@@ -202,6 +223,17 @@ impl<'a> Parts<'a> {
 
     fn bytes(&self, suffix: &str) -> Result<Cow<'a, [u8]>> {
         self.checkpoint.read(&format!("{}{suffix}", self.stem))
+    }
+
+    /// Sizes, which are stored as i64.
+    fn sizes(&self, suffix: &str) -> Result<Vec<usize>> {
+        self.info(suffix, &[Encoding::I64])?;
+        let bytes = self.bytes(suffix)?;
+        let sizes = bytes.as_chunks::<8>().0.iter().map(|&word| {
+            let n = i64::from_le_bytes(word);
+            usize::try_from(n).map_err(|_| self.error(suffix, format!("{n} is not a size")))
+        });
+        sizes.collect()
     }
 
     fn f32s(&self, suffix: &str) -> Result<Vec<f32>> {

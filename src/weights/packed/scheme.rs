@@ -1,13 +1,16 @@
 //! Which packing a configuration declares.
 
+use std::fmt;
 use std::path::Path;
 
 use serde_json::json;
 
+use super::channels;
 use super::glm::Bits;
-use super::gptq::{Options, Zeros};
+use super::gptq::{self, Options, Zeros};
 use crate::Result;
 use crate::arch::Config;
+use crate::weights::Checkpoint;
 
 /// How a checkpoint's matrices are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,25 @@ pub enum Scheme {
     Awq { group_size: Option<usize> },
     /// bitsandbytes; each tensor says itself whether it has 8 or 4 bits.
     Bnb,
+    /// INT8 with one scale for each output (Baichuan-13B-Chat-int8).
+    Channels,
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups = |size: Option<usize>| match size {
+            Some(n) => format!("groups of {n}"),
+            None => "one group".to_string(),
+        };
+        match self {
+            Self::Glm { bits: Bits::Four } => write!(f, "ChatGLM's INT4"),
+            Self::Glm { bits: Bits::Eight } => write!(f, "ChatGLM's INT8"),
+            Self::Gptq(o) => write!(f, "GPTQ, {} bits, {}", o.bits, groups(o.group_size)),
+            Self::Awq { group_size } => write!(f, "AWQ, 4 bits, {}", groups(*group_size)),
+            Self::Bnb => write!(f, "bitsandbytes"),
+            Self::Channels => write!(f, "INT8, a scale for each output"),
+        }
+    }
 }
 
 /// The key of `config.json` that declares a packing.
@@ -95,6 +117,18 @@ impl Scheme {
             }
         }
         Ok(None)
+    }
+
+    /// The packing that the tensors themselves show, where no configuration declares one: older
+    /// GPTQ files, whose options follow from their shapes, and INT8 with a scale for each output.
+    ///
+    /// # Errors
+    /// If packed tensors have shapes that no packing has.
+    pub fn of_tensors(checkpoint: &dyn Checkpoint) -> Result<Option<Self>> {
+        if let Some(options) = gptq::options_of(checkpoint)? {
+            return Ok(Some(Self::Gptq(options)));
+        }
+        Ok(channels::is_there(checkpoint).then_some(Self::Channels))
     }
 
     /// The packing of a `quantization_config`, whose method is `fallback` if it does not say.

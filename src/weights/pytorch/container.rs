@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::state_dict::state_dict;
+use super::state_dict::{Entry, state_dict};
 use super::unpickle::{Pickle, unpickle};
 use super::value::{Value, View};
 use super::zip::Archive;
@@ -19,9 +19,20 @@ const LEGACY_MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 /// `PROTOCOL_VERSION` of `torch/serialization.py`.
 const LEGACY_PROTOCOL: i128 = 1001;
 
-/// One tensor: what it is, the bytes from its first element to the end of its storage, and its
-/// strides unless it lies row by row.
-pub(super) type Found = (TensorInfo, Range<usize>, Option<Vec<usize>>);
+/// Where a tensor's numbers are.
+pub(super) enum Content {
+    /// The bytes from its first element to the end of its storage, and its strides in elements
+    /// unless it lies row by row without gaps.
+    Stored {
+        bytes: Range<usize>,
+        strides: Option<Vec<usize>>,
+    },
+    /// Data of the pickle itself.
+    Made(Vec<u8>),
+}
+
+/// One tensor: what it is and where.
+pub(super) type Found = (TensorInfo, Content);
 
 /// The tensors of `data`, the content of `path`.
 pub(super) fn tensors(path: &Path, data: &[u8]) -> Result<Vec<Found>> {
@@ -143,7 +154,15 @@ fn found(
     storage: impl Fn(&str) -> Option<Range<usize>>,
 ) -> Result<Vec<Found>> {
     let mut out = Vec::new();
-    for (name, view) in state_dict(path, pickle)? {
+    for (name, entry) in state_dict(path, pickle)? {
+        let name = name.as_str();
+        let view = match entry {
+            Entry::Tensor(view) => view,
+            Entry::Plain(info, bytes) => {
+                out.push((info, Content::Made(bytes)));
+                continue;
+            }
+        };
         let bytes = storage(view.key).ok_or_else(|| {
             Error::tensor(
                 path,
@@ -175,7 +194,8 @@ fn found(
             )
         })?;
         let strides = (!is_contiguous(view)).then(|| view.strides.clone());
-        out.push((info, bytes.start + begin..bytes.end, strides));
+        let bytes = bytes.start + begin..bytes.end;
+        out.push((info, Content::Stored { bytes, strides }));
     }
     Ok(out)
 }

@@ -10,20 +10,17 @@ mod zip;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use self::container::Content;
 use super::safetensors::{read_index, shard_files};
 use super::{Checkpoint, Map, TensorInfo};
 use crate::{Error, Result};
 
-/// Where one tensor's numbers are: a strided view of bytes of a file.
+/// Where one tensor's numbers are, and in which file.
 struct Place {
     file: usize,
-    /// Bytes from the tensor's first element to the end of its storage.
-    bytes: Range<usize>,
-    /// In elements; `None` if the numbers lie row by row without gaps.
-    strides: Option<Vec<usize>>,
+    content: Content,
 }
 
 /// An open PyTorch checkpoint.
@@ -36,7 +33,8 @@ pub struct PyTorch {
 
 impl PyTorch {
     /// Opens one file: a state dict, or a dict that holds one as `state_dict`, `model`,
-    /// `model_state_dict` or `module`.
+    /// `model_state_dict` or `module`. The members of a list are tensors of their own,
+    /// `NAME.0`, `NAME.1` ….
     ///
     /// # Errors
     /// Names what in the file is not data, does not fit into it, or is not a tensor.
@@ -72,13 +70,9 @@ impl PyTorch {
         };
         for (file, path) in files.iter().enumerate() {
             let map = Map::open(path)?;
-            for (info, bytes, strides) in container::tensors(path, map.bytes())? {
+            for (info, content) in container::tensors(path, map.bytes())? {
                 let name = info.name.clone();
-                let place = Place {
-                    file,
-                    bytes,
-                    strides,
-                };
+                let place = Place { file, content };
                 if out.places.insert(name.clone(), place).is_some() {
                     return Err(Error::tensor(path, &name, "stands in two files"));
                 }
@@ -105,8 +99,12 @@ impl Checkpoint for PyTorch {
         };
         let (path, map) = &self.files[place.file];
         let past_end = || Error::tensor(path, name, "reaches past the end of its storage");
-        let data = map.bytes().get(place.bytes.clone()).ok_or_else(past_end)?;
-        match &place.strides {
+        let (bytes, strides) = match &place.content {
+            Content::Stored { bytes, strides } => (bytes, strides),
+            Content::Made(bytes) => return Ok(Cow::Borrowed(bytes)),
+        };
+        let data = map.bytes().get(bytes.clone()).ok_or_else(past_end)?;
+        match strides {
             None => data
                 .get(..info.bytes)
                 .map(Cow::Borrowed)
@@ -114,6 +112,14 @@ impl Checkpoint for PyTorch {
             Some(strides) => gather(data, info, strides)
                 .map(Cow::Owned)
                 .ok_or_else(past_end),
+        }
+    }
+
+    fn release(&self, name: &str) {
+        if let Some(place) = self.places.get(name)
+            && let Content::Stored { bytes, .. } = &place.content
+        {
+            self.files[place.file].1.release(bytes.clone());
         }
     }
 

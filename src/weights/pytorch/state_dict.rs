@@ -5,6 +5,8 @@ use std::path::Path;
 
 use super::unpickle::Pickle;
 use super::value::{Id, Value, View};
+use crate::quant::Encoding;
+use crate::weights::TensorInfo;
 use crate::{Error, Result};
 
 /// Keys under which training code wraps the state dict.
@@ -14,15 +16,31 @@ const MAX_WRAPPERS: usize = 4;
 /// Real names have tens of bytes.
 const MAX_NAME: usize = 1024;
 
-/// The named tensors of a checkpoint's root object.
+/// Members of one list.
+const MAX_MEMBERS: usize = 64;
+/// Lists in lists.
+const MAX_DEPTH: usize = 4;
+/// Members of all lists together.
+const MAX_LISTED: usize = 1 << 20;
+
+/// What stands under a name.
+pub(super) enum Entry<'p, 'a> {
+    Tensor(&'p View<'a>),
+    /// Plain data of a list: what it is and its bytes.
+    Plain(TensorInfo, Vec<u8>),
+}
+
+/// The named tensors of a checkpoint's root object. An entry that is a list is given as its
+/// members, `NAME.0`, `NAME.1` …: tensors as they are, whole numbers and tuples of them as i64,
+/// text as bytes; `None` and element types are left out.
 ///
 /// # Errors
 /// If the root is not a dict, or an entry is not a tensor: such a checkpoint says more than this
 /// reader understands.
 pub(super) fn state_dict<'p, 'a>(
-    path: &Path,
+    path: &'p Path,
     pickle: &'p Pickle<'a>,
-) -> Result<BTreeMap<&'a str, &'p View<'a>>> {
+) -> Result<BTreeMap<String, Entry<'p, 'a>>> {
     let mut dict = entries(path, pickle, pickle.root)?;
     for depth in 0.. {
         let inner = WRAPPERS.iter().find_map(|key| {
@@ -37,7 +55,13 @@ pub(super) fn state_dict<'p, 'a>(
             None => break,
         }
     }
-    let tensors = dict.into_iter().map(|(name, id)| {
+    let mut reader = Reader {
+        path,
+        pickle,
+        out: BTreeMap::new(),
+        listed: 0,
+    };
+    for (name, id) in dict {
         if name.is_empty() || name.len() > MAX_NAME || name.contains(char::is_control) {
             return Err(Error::format(
                 path,
@@ -45,17 +69,105 @@ pub(super) fn state_dict<'p, 'a>(
             ));
         }
         match &pickle.values[id] {
-            Value::Tensor(view) => Ok((name, &**view)),
-            other => Err(Error::format(
-                path,
-                format!(
-                    "entry {name:?} is {}, not a tensor; convert the checkpoint to safetensors",
-                    kind(other)
-                ),
-            )),
+            Value::List(members) | Value::Tuple(members) => reader.members(name, members, 0)?,
+            Value::Tensor(view) => reader.insert(name.to_string(), Entry::Tensor(view))?,
+            other => return Err(reader.not_a_tensor(name, other)),
         }
-    });
-    tensors.collect()
+    }
+    Ok(reader.out)
+}
+
+struct Reader<'p, 'a> {
+    path: &'p Path,
+    pickle: &'p Pickle<'a>,
+    out: BTreeMap<String, Entry<'p, 'a>>,
+    /// Members of lists so far.
+    listed: usize,
+}
+
+impl<'p, 'a> Reader<'p, 'a> {
+    fn not_a_tensor(&self, name: &str, value: &Value<'_>) -> Error {
+        Error::format(
+            self.path,
+            format!(
+                "entry {name:?} is {}, not a tensor; convert the checkpoint to safetensors",
+                kind(value)
+            ),
+        )
+    }
+
+    fn insert(&mut self, name: String, entry: Entry<'p, 'a>) -> Result<()> {
+        match self.out.insert(name.clone(), entry) {
+            None => Ok(()),
+            Some(_) => Err(Error::tensor(self.path, &name, "stands there twice")),
+        }
+    }
+
+    /// The members of a list called `name`, which is in `depth` others.
+    fn members(&mut self, name: &str, members: &'p [Id], depth: usize) -> Result<()> {
+        self.listed += members.len();
+        if members.len() > MAX_MEMBERS || depth == MAX_DEPTH || self.listed > MAX_LISTED {
+            let message = format!("entry {name:?} is a list too long or too deep for a tensor's");
+            return Err(Error::format(self.path, message));
+        }
+        for (i, &id) in members.iter().enumerate() {
+            let name = format!("{name}.{i}");
+            let value = &self.pickle.values[id];
+            let entry = match value {
+                Value::None | Value::Global(_) => continue,
+                Value::Tensor(view) => Entry::Tensor(view),
+                Value::Bool(b) => plain(&name, Encoding::Bool, vec![], vec![u8::from(*b)]),
+                Value::Str(text) => plain(
+                    &name,
+                    Encoding::U8,
+                    vec![text.len()],
+                    text.as_bytes().to_vec(),
+                ),
+                Value::Int(_) => match self.whole_numbers(&[id]) {
+                    Some(bytes) => plain(&name, Encoding::I64, vec![], bytes),
+                    None => return Err(self.not_a_tensor(&name, value)),
+                },
+                Value::List(inner) | Value::Tuple(inner) => match self.whole_numbers(inner) {
+                    Some(bytes) => plain(&name, Encoding::I64, vec![inner.len()], bytes),
+                    None => {
+                        self.members(&name, inner, depth + 1)?;
+                        continue;
+                    }
+                },
+                other => return Err(self.not_a_tensor(&name, other)),
+            };
+            self.insert(name, entry)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of values that are all whole numbers, and at least one.
+    fn whole_numbers(&self, ids: &[Id]) -> Option<Vec<u8>> {
+        if ids.is_empty() || ids.len() > MAX_MEMBERS {
+            return None;
+        }
+        let number = |&id: &Id| match self.pickle.values[id] {
+            Value::Int(n) => Some(i64::try_from(n).ok()?.to_le_bytes()),
+            _ => None,
+        };
+        let numbers: Option<Vec<[u8; 8]>> = ids.iter().map(number).collect();
+        Some(numbers?.concat())
+    }
+}
+
+fn plain<'p, 'a>(
+    name: &str,
+    encoding: Encoding,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+) -> Entry<'p, 'a> {
+    let info = TensorInfo {
+        name: name.to_string(),
+        encoding,
+        shape,
+        bytes: bytes.len(),
+    };
+    Entry::Plain(info, bytes)
 }
 
 fn entries<'a>(path: &Path, pickle: &Pickle<'a>, id: Id) -> Result<BTreeMap<&'a str, Id>> {
