@@ -12,6 +12,8 @@ mod commands;
 mod cot;
 #[path = "cli/demo.rs"]
 mod demo;
+#[path = "cli/encrypted.rs"]
+mod encrypted;
 #[path = "cli/golden.rs"]
 mod golden;
 #[path = "cli/hostile.rs"]

@@ -48,7 +48,8 @@ impl Hollow {
     }
 }
 
-/// Fetches the outline of a planned model; `None` for PyTorch files, which have no header.
+/// Fetches the outline of a planned model; `None` for PyTorch files and encrypted ones, which have
+/// no header.
 ///
 /// # Errors
 /// As for fetching; a weights file whose header is none.
@@ -67,7 +68,7 @@ pub fn hollow(
         .partition(|file| weight_extension(&file.path).is_some());
     let headed =
         |file: &&RemoteFile| matches!(weight_extension(&file.path), Some("safetensors" | "gguf"));
-    if !weights.iter().all(headed) {
+    if weights.is_empty() || !weights.iter().all(headed) {
         return Ok(None);
     }
     for file in small {

@@ -6,6 +6,7 @@ use super::card;
 use super::error::{HubError, Result};
 use super::name::ModelRef;
 use super::pick::{SplitName, weight_extension};
+use crate::weights::xor::is_encrypted;
 
 /// What lies at a path.
 pub(crate) enum Local {
@@ -17,7 +18,7 @@ pub(crate) enum Local {
 
 pub(crate) fn at(path: &Path) -> Result<Local> {
     if path.is_dir() {
-        if path.join("config.json").is_file() {
+        if is_described(path) || is_encrypted(path) {
             return Ok(Local::Model(ModelRef::Folder(path.to_path_buf())));
         }
         return folder_of_gguf(path);
@@ -32,9 +33,9 @@ pub(crate) fn at(path: &Path) -> Result<Local> {
         .into_owned();
     match weight_extension(&name) {
         Some("gguf") => Ok(Local::Model(ModelRef::Gguf(first_part(path, &name)?))),
-        Some("safetensors") => {
+        Some("safetensors" | "bin" | "pt" | "pth") => {
             let folder = path.parent().unwrap_or(Path::new(""));
-            if !folder.join("config.json").is_file() {
+            if !is_described(folder) && name.ends_with(".safetensors") {
                 return Err(HubError::Local {
                     path: path.to_path_buf(),
                     message: "there is no config.json beside it; a safetensors file alone does not say what model it is".to_string(),
@@ -43,9 +44,21 @@ pub(crate) fn at(path: &Path) -> Result<Local> {
             Ok(Local::Model(ModelRef::Safetensors(path.to_path_buf())))
         }
         _ => Ok(Local::NoModel(
-            "this file is neither .gguf nor .safetensors; name the folder that holds its config.json",
+            "this file is neither .gguf nor .safetensors, .bin, .pt or .pth; name the folder that holds its config.json",
         )),
     }
+}
+
+/// Whether a folder says what model it holds: by a configuration, or as the files of a family
+/// that is published without one.
+fn is_described(folder: &Path) -> bool {
+    let configured = ["config.json", "params.json", "latest"];
+    let alone = |extension: &str| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut names = entries.map(|entry| entry.file_name());
+        names.any(|name| name.to_string_lossy().ends_with(extension))
+    };
+    configured.iter().any(|name| folder.join(name).is_file()) || alone(".pt") || alone(".pth")
 }
 
 fn folder_of_gguf(folder: &Path) -> Result<Local> {

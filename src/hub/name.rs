@@ -15,7 +15,7 @@ pub enum ModelRef {
     Folder(PathBuf),
     /// A GGUF file; of a split one, the first part.
     Gguf(PathBuf),
-    /// A safetensors file with its `config.json` beside it.
+    /// A safetensors or PyTorch file with its configuration beside it.
     Safetensors(PathBuf),
     /// A repository of the Hub.
     Hub(HubRef),

@@ -6,6 +6,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::error::{HubError, Result};
 use super::name::FileSpec;
+use crate::weights::xor::plain_name;
 
 /// Small files at the root of a repository that configuration and tokenizer may need.
 const SMALL_FILES: [&str; 14] = [
@@ -103,12 +104,21 @@ pub fn pick(repo: &str, names: &[String], file: Option<&FileSpec>) -> Result<Pic
         Some(FileSpec::Quant(quant)) => gguf::by_quant(repo, names, quant),
         Some(FileSpec::Path(path)) => by_path(repo, names, path),
         None => {
+            let encrypted: Vec<String> = names
+                .iter()
+                .filter(|n| !n.contains('/') && plain_name(n).is_some())
+                .cloned()
+                .collect();
+            if !encrypted.is_empty() {
+                return Ok(folder(names, encrypted));
+            }
             let weights = folder_weights(names);
-            if !weights.is_empty()
-                && names
-                    .iter()
-                    .any(|n| n == "config.json" || n == "params.json")
-            {
+            // A bare .pt is how families without any configuration are published.
+            let is_described = names
+                .iter()
+                .any(|n| n == "config.json" || n == "params.json")
+                || weights.iter().any(|n| n.ends_with(".pt"));
+            if !weights.is_empty() && is_described {
                 return Ok(folder(names, weights));
             }
             gguf::usual(repo, names)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, Parallel, PyTorch, Safetensors, pattern};
+use super::{Checkpoint, Parallel, PyTorch, Safetensors, pattern, xor};
 use crate::arch::{PARALLEL_FILES, ParallelFiles};
 use crate::{Error, Result};
 
@@ -50,6 +50,12 @@ pub fn open_folder(folder: &Path) -> Result<Box<dyn Checkpoint>> {
                 ));
             }
         }
+    }
+    if xor::is_encrypted(folder) {
+        return Err(Error::format(
+            folder,
+            "its files are encrypted with LLaMA's weights; `wick quantize MODEL --base FOLDER` with the folder of consolidated.00.pth makes a model of it",
+        ));
     }
     Err(Error::format(
         folder,

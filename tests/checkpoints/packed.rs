@@ -11,13 +11,15 @@ use wick::model::Model;
 use wick::nn::Storage;
 use wick::quant::Encoding;
 use wick::quantize::to_gguf;
-use wick::weights::packed::{Bits, GptqOptions, Packed, Scheme, Zeros};
-use wick::weights::{Checkpoint, HostTensor, Safetensors, TensorInfo};
+use wick::weights::packed::{Bits, Fit, GptqOptions, Packed, Scheme, Zeros};
+use wick::weights::{Checkpoint, HostTensor, PyTorch, Safetensors, TensorInfo};
 
 use super::common::{load, session};
 use super::{Contents, contents, data};
 
-const EXACT: [&str; 6] = [
+const EXACT: [&str; 8] = [
+    "baichuan-nf4",
+    "baichuan-int8",
     "gptq4-sym",
     "gptq4-act-order",
     "gptq8-one-group",
@@ -83,8 +85,7 @@ fn plain_folder(name: &str) -> tempfile::TempDir {
     config
         .as_object_mut()
         .unwrap()
-        .remove("quantization_config")
-        .unwrap();
+        .remove("quantization_config");
     std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     let weights = folder.path().join("model.safetensors");
     std::fs::copy(data(name).join("plain.safetensors"), weights).unwrap();
@@ -220,6 +221,49 @@ fn older_repositories_declare_gptq_in_a_file_of_its_own() {
         "sym": true, "true_sequential": true, "model_name_or_path": null}"#;
     std::fs::write(folder.path().join("quantize_config.json"), declared).unwrap();
     assert_eq!(logits(folder.path()), logits(&data("gptq4-sym")));
+}
+
+#[test]
+fn older_repositories_do_not_declare_gptq_at_all() {
+    for name in ["gptq4-act-order", "gptq4-sym", "gptq3"] {
+        let folder = plain_folder(name);
+        let from = data(name).join("model.safetensors");
+        std::fs::copy(from, folder.path().join("llama7b-4bit.safetensors")).unwrap();
+        std::fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+        assert_eq!(logits(folder.path()), logits(&data(name)), "{name}");
+    }
+}
+
+#[test]
+fn inspection_tells_which_blocks_hold_the_integers() {
+    let fit = |name: &str| Fit::of(&Opened::open(&data(name)).unwrap().weights).unwrap();
+    let sym = fit("gptq4-sym").unwrap();
+    assert_eq!(sym.packing, "GPTQ, 4 bits, groups of 32");
+    assert_eq!((sym.matrices, sym.looked_at), (7, 7));
+    assert_eq!(sym.blocks(), Some(Encoding::Q4_0));
+    assert_eq!(fit("awq").unwrap().blocks(), Some(Encoding::Q5_0));
+    assert_eq!(fit("gptq8-one-group").unwrap().blocks(), Some(Encoding::Q8_0));
+    // Scales in f32 and values that are no multiples of a scale fit nothing.
+    for name in ["baichuan-int8", "baichuan-nf4", "gptq4-act-order"] {
+        assert_eq!(fit(name).unwrap().blocks(), None, "{name}");
+    }
+    let plain = plain_folder("awq");
+    let plain = Opened::open(plain.path()).unwrap();
+    assert_eq!(Fit::of(&plain.weights).unwrap(), None);
+}
+
+#[test]
+fn a_second_rounding_is_counted() {
+    let load = |name: &str, layers| {
+        let opened = Opened::open(&data(name)).unwrap();
+        let ends = Encoding::Q8_0;
+        let storage = Storage::Quantized { layers, ends };
+        opened.model(&Device::Cpu, storage, &mut |_, _| {}).unwrap();
+        opened.weights.rounded()
+    };
+    assert_eq!(load("gptq4-sym", Encoding::Q4_0), 0);
+    assert_eq!(load("awq", Encoding::Q4_0), 7);
+    assert_eq!(load("awq", Encoding::Q8_0), 0);
 }
 
 #[test]
@@ -391,6 +435,52 @@ fn parts_that_are_missing_or_do_not_fit_are_refused_by_name() {
         m.set(&name(".weight_scale"), F16, &[64], vec![0; 128]);
     };
     check(stored("bnb-int8"), &glm, &wide, ".weight");
+}
+
+#[test]
+fn baichuans_parts_are_refused_by_name() {
+    use Encoding::{F32, I8, I64, U8};
+    let stored = |name: &str| {
+        let path = data(name).join("pytorch_model.bin");
+        Memory::of(&PyTorch::open_file(&path).unwrap())
+    };
+    let stem = "model.layers.0.mlp.up_proj"; // 64 × 32
+    type Change<'a> = (&'a str, Encoding, &'a [usize], Vec<u8>);
+    let number = |n: i64| n.to_le_bytes().to_vec();
+    let changes: [Change; 6] = [
+        (".weight.quant_state.3", I64, &[], number(0)),
+        (".weight.quant_state.3", I64, &[], number(-64)),
+        (".weight.quant_state.1", I64, &[1], number(2048)),
+        (".weight.quant_state.0", U8, &[31], vec![0; 31]),
+        (".weight.quant_state.4.1.1", F32, &[255], vec![0; 1020]),
+        (".weight.data", U8, &[1023], vec![0; 1023]),
+    ];
+    let told = |error: &str, part: &str| {
+        assert!(error.contains(stem), "{part}: {error}");
+    };
+    for (part, encoding, shape, bytes) in changes {
+        let mut memory = stored("baichuan-nf4");
+        memory.set(&format!("{stem}{part}"), encoding, shape, bytes);
+        told(&memory.refusal(&Scheme::Bnb), part);
+    }
+    for part in [".weight.data", ".weight.quant_state.6", ".weight.quant_state.4.1.2"] {
+        let mut memory = stored("baichuan-nf4");
+        memory.remove(&format!("{stem}{part}"));
+        told(&memory.refusal(&Scheme::Bnb), part);
+    }
+    let mut memory = stored("baichuan-int8");
+    memory.set(&format!("{stem}.scale"), F32, &[63], vec![0; 252]);
+    told(&memory.refusal(&Scheme::Channels), ".scale");
+    // Square matrices alone do not tell how they lie.
+    let mut memory = stored("baichuan-int8");
+    let names: Vec<String> = memory.1.keys().cloned().collect();
+    for name in names.iter().filter(|n| n.ends_with(".scale")) {
+        memory.remove(name);
+    }
+    memory.set("a.weight", I8, &[4, 4], vec![0; 16]);
+    memory.set("a.scale", F32, &[4], vec![0; 16]);
+    let error = memory.refusal(&Scheme::Channels);
+    assert!(error.contains("a.weight") && error.contains("square"), "{error}");
 }
 
 #[test]

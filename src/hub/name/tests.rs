@@ -89,6 +89,25 @@ fn what_exists_here_wins() {
 }
 
 #[test]
+fn models_without_config_json_are_found() {
+    let hash = "0a".repeat(32);
+    for (file, other) in [
+        ("params.json", "consolidated.00.pth"),
+        ("palm_410m_8k_v0.pt", "README.md"),
+        (&format!("config.json.{hash}.enc"), "README.md"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [file, other] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert_eq!(
+            ModelRef::parse(dir.path().to_str().unwrap()).unwrap(),
+            ModelRef::Folder(dir.path().to_path_buf())
+        );
+    }
+}
+
+#[test]
 fn a_split_gguf_is_opened_at_its_first_part_and_must_be_whole() {
     let dir = tempfile::tempdir().unwrap();
     let second = dir.path().join("m-Q8_0-00002-of-00002.gguf");

@@ -162,3 +162,28 @@ fn hostile_names_do_not_panic() {
         let _ = pick("a/b", &names(&[name]), quant("Q4_0").as_ref());
     }
 }
+
+#[test]
+fn files_that_are_published_without_a_configuration_are_taken() {
+    let all = names(&["README.md", "palm_410m_8k_v0.pt"]);
+    let picked = pick("a/b", &all, None).unwrap();
+    assert_eq!(picked.kind, Kind::Folder);
+    assert_eq!(picked.files, ["palm_410m_8k_v0.pt"]);
+    let metas = names(&["consolidated.00.pth", "consolidated.01.pth", "params.json"]);
+    let mut picked = pick("a/b", &metas, None).unwrap().files;
+    picked.sort();
+    assert_eq!(picked, metas);
+}
+
+#[test]
+fn every_encrypted_file_is_taken() {
+    let hash = "0a".repeat(32);
+    let encrypted = [
+        format!("config.json.{hash}.enc"),
+        format!("pytorch_model.bin.{hash}.enc"),
+    ];
+    let mut all = encrypted.to_vec();
+    all.extend(names(&["README.md", "tokenizer.model", "notes.enc"]));
+    let picked = pick("a/b", &all, None).unwrap().files;
+    assert_eq!(picked, ["tokenizer.model", &encrypted[0], &encrypted[1]]);
+}
