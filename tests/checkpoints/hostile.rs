@@ -151,7 +151,11 @@ fn lists_of_plain_data_are_tensors_and_all_else_in_them_is_refused() {
     use wick::weights::Checkpoint;
     // {"a": [7, "nf4", (2, 3), None, True]}
     let list = b"}X\x01\0\0\0a](K\x07X\x03\0\0\0nf4(K\x02K\x03tN\x88es";
-    let file = open(&zip(&[("a/data.pkl", &pickle(list)), ("a/data/0", &[0; 8])])).unwrap();
+    let file = open(&zip(&[
+        ("a/data.pkl", &pickle(list)),
+        ("a/data/0", &[0; 8]),
+    ]))
+    .unwrap();
     let names: Vec<&str> = file.tensors().keys().map(String::as_str).collect();
     assert_eq!(names, ["a.0", "a.1", "a.2", "a.4"]);
     assert_eq!(*file.read("a.0").unwrap(), 7i64.to_le_bytes());
@@ -159,10 +163,10 @@ fn lists_of_plain_data_are_tensors_and_all_else_in_them_is_refused() {
     assert_eq!(file.tensors()["a.2"].shape, [2]);
     for body in [
         &b"}X\x01\0\0\0a](G\0\0\0\0\0\0\0\0es"[..], // a float
-        b"}X\x01\0\0\0a](}es",                       // a dict
+        b"}X\x01\0\0\0a](}es",                      // a dict
         b"}X\x01\0\0\0a](\x8a\x09\0\0\0\0\0\0\0\0\x01es", // 2^64
         b"}(X\x01\0\0\0a](K\x01eX\x03\0\0\0a.0](K\x01eX\x01\0\0\0bNu",
-        b"}X\x01\0\0\0aq\0]q\1h\1as", // a list in itself
+        b"}X\x01\0\0\0a]q\x01h\x01as", // a list in itself
     ] {
         refusal(body);
     }

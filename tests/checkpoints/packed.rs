@@ -242,7 +242,10 @@ fn inspection_tells_which_blocks_hold_the_integers() {
     assert_eq!((sym.matrices, sym.looked_at), (7, 7));
     assert_eq!(sym.blocks(), Some(Encoding::Q4_0));
     assert_eq!(fit("awq").unwrap().blocks(), Some(Encoding::Q5_0));
-    assert_eq!(fit("gptq8-one-group").unwrap().blocks(), Some(Encoding::Q8_0));
+    assert_eq!(
+        fit("gptq8-one-group").unwrap().blocks(),
+        Some(Encoding::Q8_0)
+    );
     // Scales in f32 and values that are no multiples of a scale fit nothing.
     for name in ["baichuan-int8", "baichuan-nf4", "gptq4-act-order"] {
         assert_eq!(fit(name).unwrap().blocks(), None, "{name}");
@@ -463,7 +466,11 @@ fn baichuans_parts_are_refused_by_name() {
         memory.set(&format!("{stem}{part}"), encoding, shape, bytes);
         told(&memory.refusal(&Scheme::Bnb), part);
     }
-    for part in [".weight.data", ".weight.quant_state.6", ".weight.quant_state.4.1.2"] {
+    for part in [
+        ".weight.data",
+        ".weight.quant_state.6",
+        ".weight.quant_state.4.1.2",
+    ] {
         let mut memory = stored("baichuan-nf4");
         memory.remove(&format!("{stem}{part}"));
         told(&memory.refusal(&Scheme::Bnb), part);
@@ -480,7 +487,10 @@ fn baichuans_parts_are_refused_by_name() {
     memory.set("a.weight", I8, &[4, 4], vec![0; 16]);
     memory.set("a.scale", F32, &[4], vec![0; 16]);
     let error = memory.refusal(&Scheme::Channels);
-    assert!(error.contains("a.weight") && error.contains("square"), "{error}");
+    assert!(
+        error.contains("a.weight") && error.contains("square"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, wrapper: Option<&st
         text(&mut pickle, wrapper);
     }
     pickle.extend(b"}(");
-    let mut storages = Vec::new();
+    let mut storages: Vec<(String, Vec<u8>)> = Vec::new();
     for (i, (name, tensor)) in tensors.iter().enumerate() {
         let flat = tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap();
         let values: Vec<f32> = flat.to_vec1().unwrap();
@@ -39,8 +39,10 @@ pub fn save(path: &Path, tensors: &BTreeMap<String, Tensor>, wrapper: Option<&st
         pickle.push(b's');
     }
     pickle.push(b'.');
-    let mut entries = vec![("archive/data.pkl".to_string(), pickle)];
-    entries.extend(storages);
+    let mut entries: Vec<(&str, &[u8])> = vec![("archive/data.pkl", &pickle)];
+    for (name, bytes) in &storages {
+        entries.push((name, bytes));
+    }
     std::fs::write(path, zip(&entries)).unwrap();
 }
 
@@ -62,10 +64,9 @@ fn tuple(out: &mut Vec<u8>, numbers: impl Iterator<Item = usize>) {
 }
 
 /// A zip archive of stored entries.
-pub fn zip<N: AsRef<str>, C: AsRef<[u8]>>(entries: &[(N, C)]) -> Vec<u8> {
+pub fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     for (name, content) in entries {
-        let (name, content) = (name.as_ref(), content.as_ref());
         let header = out.len() as u32;
         let sizes = [0, content.len() as u32, content.len() as u32].map(u32::to_le_bytes);
         let name_len = (name.len() as u16).to_le_bytes();
