@@ -134,7 +134,7 @@ Register-ArgumentCompleter -Native -CommandName 'wick' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The file to write')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'The file to write')
             [CompletionResult]::new('--quant', '--quant', [CompletionResultType]::ParameterName, 'int8 (Q8_0), int4 (Q4_0; embedding and head Q8_0), f32, f16, bf16, a GGUF type, or none to keep what is stored')
-            [CompletionResult]::new('--base', '--base', [CompletionResultType]::ParameterName, 'MODEL is only the difference from this one (a folder): add the two, as for tatsu-lab/alpaca-7b-wdiff and LLaMA-7B')
+            [CompletionResult]::new('--base', '--base', [CompletionResultType]::ParameterName, 'MODEL is only the difference from this one (a folder): add the two, as for tatsu-lab/alpaca-7b-wdiff and LLaMA-7B; or it is encrypted with this one''s consolidated.00.pth, as the BELLE-LLaMA-*-enc are')
             [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Threads that work [default: the physical cores]')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads that work [default: the physical cores]')
             [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Branch, tag or commit of a hub id')

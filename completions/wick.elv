@@ -127,7 +127,7 @@ set edit:completion:arg-completer[wick] = {|@words|
             cand -o 'The file to write'
             cand --output 'The file to write'
             cand --quant 'int8 (Q8_0), int4 (Q4_0; embedding and head Q8_0), f32, f16, bf16, a GGUF type, or none to keep what is stored'
-            cand --base 'MODEL is only the difference from this one (a folder): add the two, as for tatsu-lab/alpaca-7b-wdiff and LLaMA-7B'
+            cand --base 'MODEL is only the difference from this one (a folder): add the two, as for tatsu-lab/alpaca-7b-wdiff and LLaMA-7B; or it is encrypted with this one''s consolidated.00.pth, as the BELLE-LLaMA-*-enc are'
             cand -t 'Threads that work [default: the physical cores]'
             cand --threads 'Threads that work [default: the physical cores]'
             cand --revision 'Branch, tag or commit of a hub id'

@@ -110,7 +110,7 @@ complete -c wick -n "__fish_wick_using_subcommand download" -s q -l quiet -d 'On
 complete -c wick -n "__fish_wick_using_subcommand download" -s h -l help -d 'Print help'
 complete -c wick -n "__fish_wick_using_subcommand quantize" -s o -l output -d 'The file to write' -r -F
 complete -c wick -n "__fish_wick_using_subcommand quantize" -l quant -d 'int8 (Q8_0), int4 (Q4_0; embedding and head Q8_0), f32, f16, bf16, a GGUF type, or none to keep what is stored' -r
-complete -c wick -n "__fish_wick_using_subcommand quantize" -l base -d 'MODEL is only the difference from this one (a folder): add the two, as for tatsu-lab/alpaca-7b-wdiff and LLaMA-7B' -r -F
+complete -c wick -n "__fish_wick_using_subcommand quantize" -l base -d 'MODEL is only the difference from this one (a folder): add the two, as for tatsu-lab/alpaca-7b-wdiff and LLaMA-7B; or it is encrypted with this one\'s consolidated.00.pth, as the BELLE-LLaMA-*-enc are' -r -F
 complete -c wick -n "__fish_wick_using_subcommand quantize" -s t -l threads -d 'Threads that work [default: the physical cores]' -r
 complete -c wick -n "__fish_wick_using_subcommand quantize" -l revision -d 'Branch, tag or commit of a hub id' -r
 complete -c wick -n "__fish_wick_using_subcommand quantize" -l force -d 'Overwrite the file if it exists'

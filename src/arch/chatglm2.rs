@@ -97,16 +97,20 @@ fn declare(c: &Config) -> Result<Spec> {
     c.only("tie_word_embeddings", &[json!(false)])?;
     c.only("pre_seq_len", &[])?;
     let rope_ratio = c.opt_f64("rope_ratio")?.unwrap_or(1.0);
+    let (vocab_size, n_layers) = (c.size("padded_vocab_size")?, c.size("num_layers")?);
+    // Some files say them twice.
+    c.only("vocab_size", &[json!(vocab_size)])?;
+    c.only("num_hidden_layers", &[json!(n_layers)])?;
     let spec = Spec {
         family: "chatglm2",
         structure: Structure::Causal,
-        vocab_size: c.size("padded_vocab_size")?,
+        vocab_size,
         hidden_size: c.size("hidden_size")?,
-        n_layers: c.size("num_layers")?,
+        n_layers,
         max_len: c.size("seq_length")?,
         embedding: Embedding::default(),
         position: Position::Rope(Rope {
-            theta: 10_000.0 * rope_ratio,
+            theta: rope::checked_theta(c, "rope_ratio", Some(10_000.0 * rope_ratio))?,
             rotary_dim: head_dim / 2,
             pairing: Pairing::Interleaved,
             scaling: RopeScaling::None,

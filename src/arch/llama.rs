@@ -60,12 +60,15 @@ pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
             ));
         }
     };
-    let max_len = match (
-        c.opt_size("max_position_embeddings")?,
-        c.opt_size("model_max_length")?,
-    ) {
-        (Some(n), _) | (None, Some(n)) => n,
-        (None, None) => c.size("max_position_embeddings")?,
+    // The first LLaMAs and Baichuan-13B have names of their own for it.
+    let names = ["model_max_length", "max_sequence_length"].map(|key| c.opt_size(key));
+    let [model_max, max_sequence] = names;
+    let max_len = match c
+        .opt_size("max_position_embeddings")?
+        .or(model_max?.or(max_sequence?))
+    {
+        Some(n) => n,
+        None => c.size("max_position_embeddings")?,
     };
     let bias = match c.opt_bool("attention_bias")? {
         Some(true) => AttentionBias::All,

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::{llama, *};
+use super::{llama, rope, *};
 
 pub const FAMILY: Family = Family {
     name: "llama",
@@ -102,13 +102,7 @@ fn declare(c: &Config) -> Result<Spec> {
         (_, None) if eps >= 1e-5 => 4096,
         (_, None) => 2048,
     };
-    let theta = theta.unwrap_or(10_000.0);
-    if !(theta.is_finite() && theta > 0.0) {
-        return Err(c.error(
-            "rope_theta",
-            format!("{theta} found, a positive number wanted"),
-        ));
-    }
+    let theta = rope::checked_theta(c, "rope_theta", theta)?;
     let spec = Spec {
         family: FAMILY.name,
         structure: Structure::Causal,

@@ -33,12 +33,12 @@ pub const FAMILY: Family = Family {
 const HARMLESS: &[&str] = &[
     "attn_pdrop",
     "bf16",
+    "bias_dropout_fusion",
     "emb_dropout_prob",
     "fp16",
     "fp32",
     "n_inner",
     "onnx_safe",
-    "padded_vocab_size",
     "params_dtype",
     "scale_attn_weights",
     "softmax_in_fp32",
@@ -62,16 +62,20 @@ fn declare(c: &Config) -> Result<Spec> {
         None => hidden_size / n_heads,
     };
     let inner = size("intermediate_size", "ffn_hidden_size")? / 2;
-    let train_len = size("seq_length", "n_positions")?;
+    let train_len = size("n_positions", "seq_length")?;
+    c.opt_size("n_positions")?;
     let max_len = c.opt_size("max_position_embeddings")?;
     let rotary_pct = c.opt_f64("rotary_pct")?.unwrap_or(1.0);
-    let theta = c.opt_f64("rotary_emb_base")?.unwrap_or(10_000.0);
+    let rotary_dim = rope::part_of(c, "rotary_pct", head_dim, rotary_pct)?;
+    let theta = rope::checked_theta(c, "rotary_emb_base", c.opt_f64("rotary_emb_base")?)?;
     let eps = c.opt_f64("layer_norm_epsilon")?.unwrap_or(1e-6);
-    let vocab_size = c.size("vocab_size")?;
+    let vocab_size = size("vocab_size", "padded_vocab_size")?;
+    c.opt_size("vocab_size")?;
     let dynamic = c.opt_bool("use_dynamic_ntk")?.unwrap_or(false);
     let logn = c.opt_bool("use_logn_attn")?.unwrap_or(false);
     c.only("no_bias", &[json!(true)])?;
     c.only("pos_emb", &[json!("rotary")])?;
+    c.only("activation", &[json!("swiglu")])?;
     c.only("activation_function", &[json!("silu"), json!("swiglu")])?;
     c.only("apply_residual_connection_post_layernorm", &[json!(false)])?;
     c.only("tie_word_embeddings", &[json!(false)])?;
@@ -86,7 +90,7 @@ fn declare(c: &Config) -> Result<Spec> {
         embedding: Embedding::default(),
         position: Position::Rope(Rope {
             theta,
-            rotary_dim: (head_dim as f64 * rotary_pct) as usize,
+            rotary_dim,
             pairing: Pairing::Half,
             scaling: match dynamic {
                 true => RopeScaling::PromptNtk { train_len },

@@ -47,11 +47,11 @@ pub(super) fn position(c: &Config, head_dim: usize, max_len: usize) -> Result<Po
     let mut windowed = full.clone();
     match (parameters(c, Layers::Windowed)?, local) {
         (Some(s), _) => {
-            windowed.theta = checked_theta(c, s.opt_f64("rope_theta")?.unwrap_or(DEFAULT_THETA))?;
+            windowed.theta = checked_theta(c, "rope_theta", s.opt_f64("rope_theta")?)?;
             windowed.scaling = scaling_of(c, s, max_len, rotary_dim)?;
         }
         (None, Some(theta)) => {
-            windowed.theta = checked_theta(c, theta)?;
+            windowed.theta = checked_theta(c, "rope_local_base_freq", Some(theta))?;
             windowed.scaling = RopeScaling::None;
         }
         (None, None) => return Ok(Position::Rope(full)),
@@ -66,15 +66,14 @@ pub(super) fn theta(c: &Config) -> Result<f64> {
         None => None,
     };
     let top = c.opt_f64("rope_theta")?;
-    checked_theta(c, nested.or(top).unwrap_or(DEFAULT_THETA))
+    checked_theta(c, "rope_theta", nested.or(top))
 }
 
-fn checked_theta(c: &Config, theta: f64) -> Result<f64> {
+/// A base that `key` may have given.
+pub(super) fn checked_theta(c: &Config, key: &str, theta: Option<f64>) -> Result<f64> {
+    let theta = theta.unwrap_or(DEFAULT_THETA);
     if !(theta.is_finite() && theta > 0.0) {
-        return Err(c.error(
-            "rope_theta",
-            format!("{theta} found, a positive number wanted"),
-        ));
+        return Err(c.error(key, format!("{theta} found, a positive number wanted")));
     }
     Ok(theta)
 }

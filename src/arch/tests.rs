@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod published;
+
 fn config(value: &Value) -> Config {
     Config::parse(Path::new("config.json"), &value.to_string()).unwrap()
 }
