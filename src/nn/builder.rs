@@ -113,13 +113,18 @@ impl<'a> Builder<'a> {
         if encoding == tensor.encoding {
             return Ok(tensor);
         }
-        let named = |e| match e {
+        let converted = tensor.to_encoding(encoding);
+        Ok(converted.map_err(|e| self.named(name, e))?.into_owned())
+    }
+
+    /// An error that does not say so yet is one of the tensor `name`.
+    fn named(&self, name: &str, error: Error) -> Error {
+        match error {
             Error::Unsupported(message) => {
                 Error::tensor(self.weights.checkpoint().path(), name, message)
             }
-            e => e,
-        };
-        Ok(tensor.to_encoding(encoding).map_err(named)?.into_owned())
+            error => error,
+        }
     }
 
     /// The `count` matrices `[rows, cols]` that are stacked in `name`, as linear layers.
@@ -135,7 +140,8 @@ impl<'a> Builder<'a> {
                     shape: vec![rows, cols],
                     data: data.into(),
                 };
-                Linear::new(self.convert(matrix, name)?, None, &self.device)
+                let linear = Linear::new(self.convert(matrix, name)?, None, &self.device);
+                linear.map_err(|e| self.named(name, e))
             })
             .collect()
     }
@@ -167,7 +173,8 @@ impl<'a> Builder<'a> {
             true => Some(self.vector(&format!("{name}.bias"), outputs)?),
             false => None,
         };
-        let linear = Linear::new(weight, bias, &self.device)?;
+        let linear = Linear::new(weight, bias, &self.device);
+        let linear = linear.map_err(|e| self.named(&stored, e))?;
         self.weights.release(&stored);
         Ok(linear)
     }
