@@ -52,6 +52,105 @@ fn prefixes_that_some_repositories_leave_out() {
     }
 }
 
+#[test]
+fn the_prefix_that_glm_10b_may_have() {
+    let from = oracle("glm10b");
+    let tensors = candle_core::pickle::read_all(from.join("pytorch_model.bin")).unwrap();
+    assert!(
+        tensors
+            .iter()
+            .any(|(name, _)| name == "word_embeddings.weight")
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let prefixed = tensors.into_iter().map(|(k, v)| (format!("glm.{k}"), v));
+    common::torch::save(
+        &dir.path().join("pytorch_model.bin"),
+        &prefixed.collect(),
+        None,
+    );
+    std::fs::copy(from.join("config.json"), dir.path().join("config.json")).unwrap();
+    assert_same("glm10b", dir.path());
+}
+
+/// What published files hold besides the weights: tables that the reference computes, masks, and
+/// copies of the embedding.
+#[test]
+fn buffers_and_copies_change_nothing() {
+    let buffers: [(&str, &[(&str, &[usize])]); 5] = [
+        (
+            "llama",
+            &[("model.layers.0.self_attn.rotary_emb.inv_freq", &[8])],
+        ),
+        (
+            "gpt2",
+            &[
+                ("transformer.h.0.attn.bias", &[1, 1, 16, 16]),
+                ("transformer.h.0.attn.masked_bias", &[]),
+            ],
+        ),
+        (
+            "gpt-neox",
+            &[
+                ("gpt_neox.layers.0.attention.bias", &[1, 1, 16, 16]),
+                ("gpt_neox.layers.0.attention.masked_bias", &[]),
+                ("gpt_neox.layers.0.attention.rotary_emb.inv_freq", &[2]),
+            ],
+        ),
+        (
+            "chatglm1",
+            &[("transformer.layers.0.attention.rotary_emb.inv_freq", &[8])],
+        ),
+        (
+            "t5",
+            &[(
+                "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",
+                &[32, 4],
+            )],
+        ),
+    ];
+    for (name, spare) in buffers {
+        let dir = changed(name, |mut tensors| {
+            for (name, shape) in spare {
+                let ones = Tensor::ones(*shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+                tensors.insert(name.to_string(), ones);
+            }
+            tensors
+        });
+        assert_same(name, dir.path());
+    }
+    for (name, embedding, copies) in [
+        (
+            "bloom",
+            "transformer.word_embeddings.weight",
+            &["lm_head.weight"][..],
+        ),
+        (
+            "opt",
+            "model.decoder.embed_tokens.weight",
+            &["lm_head.weight"],
+        ),
+        ("gpt2", "transformer.wte.weight", &["lm_head.weight"]),
+        (
+            "t5",
+            "shared.weight",
+            &[
+                "encoder.embed_tokens.weight",
+                "decoder.embed_tokens.weight",
+                "lm_head.weight",
+            ],
+        ),
+    ] {
+        let dir = changed(name, |mut tensors| {
+            let embedding = tensors[embedding].clone();
+            for copy in copies {
+                tensors.insert(copy.to_string(), embedding.clone());
+            }
+            tensors
+        });
+        assert_same(name, dir.path());
+    }
+}
+
 /// Mixtral's experts under the newer names: one tensor for all of a layer's.
 fn stack_experts(mut tensors: Tensors) -> Tensors {
     for layer in 0..3 {

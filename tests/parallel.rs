@@ -194,6 +194,39 @@ fn llama_3s_parameters_are_its_columns() {
 }
 
 #[test]
+fn absurd_parameters_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    torch::save(&dir.path().join("consolidated.00.pth"), &meta(), None);
+    for (key, value) in [
+        ("dim", json!(0)),
+        ("dim", json!(63)),
+        ("n_heads", json!(1u64 << 40)),
+        ("n_kv_heads", json!(3)),
+        ("n_layers", json!(-1)),
+        ("norm_eps", json!("small")),
+        ("vocab_size", json!(-2)),
+        ("multiple_of", json!(0)),
+        ("ffn_dim_multiplier", json!(1e300)),
+        ("rope_theta", json!(0)),
+        ("rope_scaling_factor", json!(0.5)),
+        ("use_scaled_rope", json!(7)),
+    ] {
+        save_parameters(dir.path(), |p| p[key] = value.clone());
+        let message = refusal(dir.path());
+        assert!(
+            message.contains(&format!("params.json: {key}")),
+            "{key} {value}: {message}"
+        );
+    }
+    // As many layers as memory never holds, of which the file has three.
+    save_parameters(dir.path(), |p| p["n_layers"] = json!(1u64 << 31));
+    let message = refusal(dir.path());
+    assert!(message.contains("blk.3."), "{message}");
+    std::fs::write(dir.path().join("params.json"), "[]").unwrap();
+    assert!(refusal(dir.path()).contains("params.json: not a JSON object"));
+}
+
+#[test]
 fn parts_that_are_missing_or_do_not_go_together_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = ("consolidated.00.pth", "consolidated.01.pth");

@@ -94,6 +94,7 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
         bytes(after),
         bytes(before)
     ));
+    open::note_packed(&opened, args.quant.0, ui)?;
     let kept = tensors
         .iter()
         .filter(|t| t.shape.len() > 1 && t.to == t.from);

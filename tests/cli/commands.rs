@@ -45,6 +45,46 @@ fn bench_measures_the_grid() {
 }
 
 #[test]
+fn what_becomes_of_packed_integers_is_said() {
+    let packed = |name: &str| {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        root.join("tests/checkpoints/data").join(name)
+    };
+    let inspect = |name: &str| ended(wick().arg("inspect").arg(packed(name))).done();
+    let told = inspect("gptq4-sym");
+    let line = |told: &str, start: &str| {
+        let line = told.lines().find(|l| l.trim_start().starts_with(start));
+        line.unwrap_or_else(|| panic!("no {start}: {told}"))
+            .to_string()
+    };
+    assert!(line(&told, "packed").contains("7 matrices: GPTQ, 4 bits, groups of 32"));
+    assert!(line(&told, "--quant Q4_0").contains("holds them bit for bit"));
+    let told = inspect("awq");
+    assert!(line(&told, "--quant Q4_0").contains("rounds them once more"));
+    assert!(line(&told, "--quant Q8_0").contains("holds them bit for bit"));
+    let run = |name: &str, args: &[&str]| {
+        let mut command = wick();
+        command
+            .args(["run", "--prompt-ids", "1,2", "-n", "1", "-m"])
+            .arg(packed(name));
+        let ended = ended(command.args(args));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stderr
+    };
+    let told = run("gptq4-sym", &[]);
+    assert!(
+        told.contains("kept as floats") && told.contains("--quant Q4_0"),
+        "{told}"
+    );
+    assert!(!run("gptq4-sym", &["--quant", "int4"]).contains("packed"));
+    let told = run("awq", &["--quant", "int4"]);
+    assert!(
+        told.contains("7 packed matrices (AWQ") && told.contains("rounded once more"),
+        "{told}"
+    );
+}
+
+#[test]
 fn quantize_writes_what_run_reads() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("llama.gguf");
