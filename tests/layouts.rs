@@ -72,11 +72,14 @@ fn the_prefix_that_glm_10b_may_have() {
     assert_same("glm10b", dir.path());
 }
 
+/// Names and shapes.
+type Shapes<'a> = &'a [(&'a str, &'a [usize])];
+
 /// What published files hold besides the weights: tables that the reference computes, masks, and
 /// copies of the embedding.
 #[test]
 fn buffers_and_copies_change_nothing() {
-    let buffers: [(&str, &[(&str, &[usize])]); 5] = [
+    let buffers: [(&str, Shapes); 5] = [
         (
             "llama",
             &[("model.layers.0.self_attn.rotary_emb.inv_freq", &[8])],

@@ -38,11 +38,23 @@ fn matrix(rng: &mut StdRng, encoding: Encoding, rows: usize, cols: usize) -> (Ma
     let (tensor, weights) = if encoding == Encoding::IQ4_NL {
         iq4_nl(rng, rows, cols)
     } else {
-        let tensor = tensor.to_encoding(encoding).unwrap().into_owned();
+        let mut tensor = tensor.to_encoding(encoding).unwrap().into_owned();
+        if encoding == Encoding::Q8_0 {
+            lowest(tensor.data.to_mut());
+        }
         let weights = tensor.to_f32().unwrap();
         (tensor, weights)
     };
     (Matrix::new(tensor).unwrap(), weights)
+}
+
+/// Puts −128, which no quantizer of floats writes but symmetric GPTQ has, into every `Q8_0` block,
+/// twice side by side.
+fn lowest(data: &mut [u8]) {
+    for (i, block) in data.chunks_exact_mut(34).enumerate() {
+        let at = 2 + i * 2 % 32;
+        block[at..at + 2].fill(0x80);
+    }
 }
 
 /// candle does not write IQ4_NL: random blocks, read by ggml's definition.
