@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
+use serde_json::{Map, Value, json};
 
 use crate::arch::{self, AttentionBias, Config, Family, HeadWeight, Spec, Structure};
 use crate::demo;
@@ -13,15 +14,20 @@ use crate::model::{Decoder, Model, Seq2Seq};
 use crate::nn::{Builder, Storage};
 use crate::weights::gguf::{self, Gguf, Metadata};
 use crate::weights::packed::{self, Packed, Scheme};
-use crate::weights::{Checkpoint, Sum, Weights, open_file, open_folder};
+use crate::weights::{Checkpoint, HostTensor, Sum, Weights, open_file, open_folder};
 use crate::{Error, Result};
 
 /// The GGUF key under which wick keeps the original `config.json`.
 pub const WICK_CONFIG: &str = "wick.config";
 
+/// The GGUF key of the card's name.
+pub const WICK_CARD: &str = "wick.card";
+
 /// A model that is found and understood, but not loaded.
 pub struct Opened {
     pub path: PathBuf,
+    /// The name of the card that it was opened by, or that its GGUF names.
+    pub card: Option<String>,
     pub family: &'static Family,
     pub spec: Spec,
     pub weights: Weights,
@@ -88,6 +94,7 @@ impl Opened {
         }
         Ok(Self {
             path: folder.to_path_buf(),
+            card: None,
             family,
             spec,
             weights,
@@ -109,7 +116,7 @@ impl Opened {
 
     fn gguf(path: &Path, file: Gguf) -> Result<Self> {
         let metadata = file.metadata();
-        let keys = Config::from_object(path, gguf::to_json(&metadata));
+        let keys = Config::from_object(path, keys(&file)?);
         let (family, mut spec, table) = match metadata.str(WICK_CONFIG)? {
             Some(text) => {
                 let config = Config::parse(path, text)?;
@@ -138,6 +145,7 @@ impl Opened {
         };
         Ok(Self {
             path: path.to_path_buf(),
+            card: metadata.str(WICK_CARD)?.map(str::to_string),
             family,
             spec,
             weights,
@@ -179,6 +187,32 @@ impl Opened {
         let size = |p: &PathBuf| std::fs::metadata(p).map_or(0, |m| m.len());
         files.iter().map(size).sum()
     }
+}
+
+/// More pairs than any head has.
+const MAX_FACTORS: usize = 1 << 16;
+
+/// A GGUF's metadata and what else families declare themselves from: the tensors' names, and the
+/// numbers of those that stand for settings.
+fn keys(file: &Gguf) -> Result<Map<String, Value>> {
+    let mut keys = gguf::to_json(&file.metadata());
+    let names: Vec<&String> = file.tensors().keys().collect();
+    keys.insert(arch::TENSORS.to_string(), json!(names));
+    for name in arch::FACTORS {
+        if let Some(info) = file.tensors().get(name) {
+            if info.len() > MAX_FACTORS {
+                let message = format!("{} numbers, too many for a head", info.len());
+                return Err(Error::tensor(file.path(), name, message));
+            }
+            let numbers = HostTensor {
+                encoding: info.encoding,
+                shape: info.shape.clone(),
+                data: file.read(name)?,
+            };
+            keys.insert(name.to_string(), json!(numbers.to_f32()?));
+        }
+    }
+    Ok(keys)
 }
 
 /// GGUF's metadata do not say whether linear layers have biases: the first layer does.

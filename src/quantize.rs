@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use crate::arch::{HeadWeight, RopeScaling, Spec};
-use crate::load::{Opened, Origin, WICK_CONFIG};
+use crate::arch::{FACTORS, HeadWeight, RopeScaling};
+use crate::generate::WICK_GENERATION;
+use crate::load::{Opened, Origin, WICK_CARD, WICK_CONFIG};
 use crate::nn::{Rotary, Storage};
 use crate::quant::Encoding;
-use crate::text::gguf_entries;
+use crate::text::{Held, gguf_entries};
 use crate::weights::HostTensor;
 use crate::weights::export::{self, Export};
 use crate::weights::gguf::{self, TensorHeader, Value, Writer};
@@ -29,7 +30,8 @@ pub struct Written {
 
 /// Writes `opened` to `out` as GGUF, matrices in the encodings that `storage` asks for, norms and
 /// biases in f32. `progress` hears of each tensor as it is written, with how many there are.
-/// The file appears under its name when it is complete.
+/// The file appears under its name when it is complete. Returns how llama.cpp's keys hold the
+/// vocabulary.
 ///
 /// # Errors
 /// If a tensor cannot be read or has no place in GGUF, or the file cannot be written; nothing is
@@ -39,7 +41,7 @@ pub fn to_gguf(
     storage: Storage,
     out: &Path,
     progress: &mut dyn FnMut(&Written, usize),
-) -> Result<()> {
+) -> Result<Held> {
     if opened
         .weights
         .checkpoint()
@@ -53,8 +55,12 @@ pub fn to_gguf(
         )));
     }
     let part = partial(out);
-    let done = write(opened, storage, &part, progress)
-        .and_then(|()| std::fs::rename(&part, out).map_err(|e| Error::io(out, e)));
+    let done = write(opened, storage, &part, progress).and_then(|held| {
+        match std::fs::rename(&part, out) {
+            Ok(()) => Ok(held),
+            Err(e) => Err(Error::io(out, e)),
+        }
+    });
     if done.is_err() {
         // The error being reported matters more than one of removing the remains.
         let _ = std::fs::remove_file(&part);
@@ -78,7 +84,7 @@ fn write(
     storage: Storage,
     out: &Path,
     progress: &mut dyn FnMut(&Written, usize),
-) -> Result<()> {
+) -> Result<Held> {
     let table = match &opened.family.gguf {
         Some(gguf) => (gguf.tensors)(&opened.spec),
         None => (opened.family.tensors)(&opened.spec).canonical(),
@@ -88,7 +94,7 @@ fn write(
         // Some repositories store the tied head too.
         exports.retain(|e| e.name != "output.weight");
     }
-    let divisors = rope_divisors(&opened.spec, &exports);
+    let settings = settings(opened, &exports);
     let encodings = exports
         .iter()
         .map(|e| target(e, storage))
@@ -102,16 +108,14 @@ fn write(
             shape: export.shape.clone(),
         })
         .collect();
-    if let Some(divisors) = &divisors {
-        headers.push(TensorHeader {
-            name: ROPE_FREQS.to_string(),
-            encoding: Encoding::F32,
-            shape: divisors.shape.clone(),
-        });
-    }
+    headers.extend(settings.iter().map(|(name, numbers)| TensorHeader {
+        name: name.to_string(),
+        encoding: Encoding::F32,
+        shape: numbers.shape.clone(),
+    }));
     let failed = |e| Error::io(out, e);
     let file = BufWriter::with_capacity(1 << 20, File::create(out).map_err(failed)?);
-    let metadata = metadata(opened, storage)?;
+    let (metadata, held) = metadata(opened, storage)?;
     let mut writer = Writer::new(file, &metadata, &headers).map_err(failed)?;
     for (export, encoding) in exports.iter().zip(encodings) {
         let exact = match encoding.is_quantized() && encoding != export.encoding {
@@ -134,27 +138,40 @@ fn write(
         };
         progress(&written, exports.len());
     }
-    if let Some(divisors) = divisors {
-        writer.tensor(ROPE_FREQS, &divisors.data).map_err(failed)?;
+    for (name, numbers) in &settings {
+        writer.tensor(name, &numbers.data).map_err(failed)?;
     }
     opened.weights.finish()?;
     let file = writer.finish().map_err(failed)?;
     let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
-    file.sync_all().map_err(failed)
+    file.sync_all().map_err(failed)?;
+    Ok(held)
 }
 
 /// llama.cpp's name for Llama 3's frequency divisors.
 const ROPE_FREQS: &str = "rope_freqs.weight";
+/// The architectures for which llama.cpp reads LongRoPE's.
+const LONG_ROPE: [&str; 2] = ["llama", "phi3"];
 
-/// Llama 3's scaling as llama.cpp wants it: a divisor for each frequency.
-fn rope_divisors(spec: &Spec, exports: &[Export]) -> Option<HostTensor<'static>> {
-    let rope = spec.position.rope()?;
-    let wanted = matches!(rope.scaling, RopeScaling::Llama3 { .. })
-        && exports.iter().all(|e| e.name != ROPE_FREQS);
-    wanted.then(|| {
-        let divisors = Rotary::new(rope).divisors();
-        HostTensor::from_f32(vec![divisors.len()], &divisors)
-    })
+/// Settings that llama.cpp wants as tensors: Llama 3's and LongRoPE's divisors of the frequencies.
+fn settings(opened: &Opened, exports: &[Export]) -> Vec<(&'static str, HostTensor<'static>)> {
+    let vector = |v: &[f32]| HostTensor::from_f32(vec![v.len()], v);
+    let Some((rope, gguf)) = opened.spec.position.rope().zip(opened.family.gguf) else {
+        return Vec::new();
+    };
+    match &rope.scaling {
+        RopeScaling::Llama3 { .. } if exports.iter().all(|e| e.name != ROPE_FREQS) => {
+            vec![(ROPE_FREQS, vector(&Rotary::new(rope).divisors()))]
+        }
+        RopeScaling::Long(long) if LONG_ROPE.contains(&gguf.architecture) => {
+            let [long_name, short_name] = FACTORS;
+            vec![
+                (long_name, vector(&long.long)),
+                (short_name, vector(&long.short)),
+            ]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// In which encoding a tensor is written: vectors in f32, matrices as `storage` asks.
@@ -183,9 +200,12 @@ fn rounding(before: &HostTensor<'_>, after: &HostTensor<'_>) -> Result<f64> {
     })
 }
 
-/// The file's metadata: what llama.cpp needs, the vocabulary, and the original configuration.
-fn metadata(opened: &Opened, storage: Storage) -> Result<Vec<(String, Value)>> {
+/// The file's metadata: what llama.cpp needs, the vocabulary, and the original configuration; and
+/// how well llama.cpp's keys hold the vocabulary.
+fn metadata(opened: &Opened, storage: Storage) -> Result<(Vec<(String, Value)>, Held)> {
     let mut out: Vec<(String, Value)> = Vec::new();
+    // A GGUF's vocabulary stays what it is.
+    let mut held = Held::Exactly;
     match &opened.origin {
         Origin::Gguf(metadata) => {
             let kept = metadata.iter().filter(|(key, _)| *key != FILE_TYPE);
@@ -210,13 +230,32 @@ fn metadata(opened: &Opened, storage: Storage) -> Result<Vec<(String, Value)>> {
                 }
             }
             out.push((WICK_CONFIG.to_string(), Value::String(config.clone())));
-            out.extend(gguf_entries(folder)?);
+            if let Some(text) = generation_config(folder)? {
+                out.push((WICK_GENERATION.to_string(), Value::String(text)));
+            }
+            let vocabulary = gguf_entries(folder, opened.spec.vocab_size)?;
+            held = vocabulary.held;
+            out.extend(vocabulary.entries);
         }
     }
     out.push(("general.quantization_version".to_string(), Value::U32(2)));
     out.push((FILE_TYPE.to_string(), Value::U32(file_type(storage))));
+    if let Some(card) = &opened.card {
+        out.push((WICK_CARD.to_string(), Value::String(card.clone())));
+    }
     dedup(&mut out);
-    Ok(out)
+    Ok((out, held))
+}
+
+/// The text of `generation_config.json`, if it is there.
+fn generation_config(folder: &Path) -> Result<Option<String>> {
+    let path = folder.join("generation_config.json");
+    match path.is_file() {
+        true => std::fs::read_to_string(&path)
+            .map(Some)
+            .map_err(|e| Error::io(&path, e)),
+        false => Ok(None),
+    }
 }
 
 const FILE_TYPE: &str = "general.file_type";

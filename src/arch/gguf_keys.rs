@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 
+/// Under this key families find the names of the file's tensors, for what only they tell.
+pub const TENSORS: &str = "tensors";
+
 /// Keys under the architecture's prefix that say nothing new.
 const HARMLESS: &[&str] = &[
     "vocab_size",
@@ -12,6 +15,9 @@ const HARMLESS: &[&str] = &[
     "attention.value_length",
     "tensor_data_layout",
 ];
+
+/// Tensors that belong to the declaration: the loader gives their numbers under their names.
+pub const FACTORS: [&str; 2] = ["rope_factors_long.weight", "rope_factors_short.weight"];
 
 /// The declaration of a decoder of the common shape (norm before each branch, RoPE, gated SiLU or
 /// a mixture of such) from the metadata `{arch}.*`. What is different is the caller's to change;
@@ -47,6 +53,9 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
     };
     m.get(&key("feed_forward_length"));
     let max_len = m.size(&key("context_length"))?;
+    let rotary_dim = m
+        .opt_size(&key("rope.dimension_count"))?
+        .unwrap_or(head_dim);
     let spec = Spec {
         family: arch,
         structure: Structure::Causal,
@@ -57,11 +66,9 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
         embedding: Embedding::default(),
         position: Position::Rope(Rope {
             theta: m.opt_f64(&key("rope.freq_base"))?.unwrap_or(10_000.0),
-            rotary_dim: m
-                .opt_size(&key("rope.dimension_count"))?
-                .unwrap_or(head_dim),
+            rotary_dim,
             pairing,
-            scaling: rope_scaling(m, arch, max_len)?,
+            scaling: rope_scaling(m, arch, max_len, rotary_dim)?,
             decay: None,
             precision: FrequencyPrecision::F32,
         }),
@@ -133,7 +140,7 @@ fn vocab_size(m: &Config, arch: &str) -> Result<usize> {
     }
 }
 
-fn rope_scaling(m: &Config, arch: &str, max_len: usize) -> Result<RopeScaling> {
+fn rope_scaling(m: &Config, arch: &str, max_len: usize, rotary_dim: usize) -> Result<RopeScaling> {
     let key = |name: &str| format!("{arch}.rope.{name}");
     let factor = match m.opt_f64(&key("scaling.factor"))? {
         Some(f) => f,
@@ -150,7 +157,17 @@ fn rope_scaling(m: &Config, arch: &str, max_len: usize) -> Result<RopeScaling> {
         .opt_size(&key("scaling.original_context_length"))?
         .unwrap_or(max_len);
     let attention_factor = m.opt_f64(&key("scaling.attn_factor"))?.unwrap_or(1.0);
-    match m.opt_str(&key("scaling.type"))? {
+    let kind = m.opt_str(&key("scaling.type"))?;
+    let [long, short] = FACTORS.map(|name| factors(m, name, rotary_dim / 2));
+    if let (Some(long), Some(short)) = (long?, short?) {
+        return Ok(RopeScaling::Long(LongRope {
+            short,
+            long,
+            original,
+            attention_factor,
+        }));
+    }
+    match kind {
         None if factor == 1.0 => Ok(RopeScaling::None),
         Some("none") => Ok(RopeScaling::None),
         None | Some("linear") => Ok(RopeScaling::Linear { factor }),
@@ -165,6 +182,19 @@ fn rope_scaling(m: &Config, arch: &str, max_len: usize) -> Result<RopeScaling> {
         })),
         Some(other) => Err(m.error(&key("scaling.type"), format!("{other} is not supported"))),
     }
+}
+
+/// LongRoPE's divisors, which are in a tensor.
+fn factors(m: &Config, name: &str, wanted: usize) -> Result<Option<Vec<f32>>> {
+    let Some(values) = m.opt_f64s(name)? else {
+        return Ok(None);
+    };
+    let usable = values.iter().all(|v| v.is_finite() && *v > 0.0);
+    if values.len() != wanted || !usable {
+        let message = format!("{} found, {wanted} positive numbers wanted", values.len());
+        return Err(m.error(name, message));
+    }
+    Ok(Some(values.into_iter().map(|v| v as f32).collect()))
 }
 
 /// The metadata of a decoder of the common shape.
@@ -228,21 +258,34 @@ pub(super) fn metadata(spec: &Spec, arch: &str) -> Map<String, Value> {
                 "rope.scaling.attn_factor",
                 json!(yarn.attention_factor / (1.0 + 0.1 * yarn.factor.ln())),
             );
+            put("rope.scaling.yarn_beta_fast", json!(yarn.beta_fast));
+            put("rope.scaling.yarn_beta_slow", json!(yarn.beta_slow));
+        }
+        // The divisors are tensors.
+        RopeScaling::Long(long) => {
+            put("rope.scaling.type", json!("longrope"));
+            put("rope.scaling.original_context_length", json!(long.original));
+            put("rope.scaling.attn_factor", json!(long.attention_factor));
         }
         // Written as the tensor `rope_freqs`, or with no counterpart in llama.cpp.
         RopeScaling::None
         | RopeScaling::Dynamic { .. }
         | RopeScaling::PromptNtk { .. }
-        | RopeScaling::Long(_)
         | RopeScaling::Llama3 { .. }
         | RopeScaling::Divisors(_) => {}
     }
     map
 }
 
+/// Whether the file has a tensor of this name; the loader adds the list to the metadata.
+pub(super) fn has_tensor(m: &Config, name: &str) -> Result<bool> {
+    let names = m.opt_strs(TENSORS)?.unwrap_or_default();
+    Ok(names.contains(&name))
+}
+
 /// llama.cpp's tensor names, which are the canonical ones.
 pub(super) fn tensors() -> TensorTable {
-    TensorTable::new(
+    let mut table = TensorTable::new(
         [
             "token_embd",
             "token_embd_norm",
@@ -270,7 +313,9 @@ pub(super) fn tensors() -> TensorTable {
         ]
         .map(|name| Rule::same(name, name))
         .to_vec(),
-    )
+    );
+    table.ignored = FACTORS.to_vec();
+    table
 }
 
 /// These with q, k and v stacked in one.

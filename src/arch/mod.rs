@@ -19,6 +19,7 @@ mod gpt2;
 mod gptneox;
 mod lamda;
 mod llama;
+mod llama_cpp;
 mod llama_meta;
 mod mistral;
 mod mixtral;
@@ -40,6 +41,8 @@ mod tests;
 
 pub use bare::configuration as bare_configuration;
 pub use config::Config;
+pub use gguf_keys::{FACTORS, TENSORS};
+pub use llama_cpp::differences;
 pub use parallel::{Join, PARALLEL_FILES, ParallelFiles};
 pub use spec::*;
 pub use table::{Change, Part, Rule, TensorTable};
@@ -135,6 +138,10 @@ pub fn family_of(config: &Config) -> Result<&'static Family> {
 pub fn gguf_family_of(metadata: &Config) -> Result<(&'static Family, &'static GgufFamily)> {
     let key = "general.architecture";
     let found = metadata.opt_str(key)?.unwrap_or("(none)");
+    if found == "t5encoder" {
+        let message = "t5encoder is T5's encoder alone, which generates no text; a file of the architecture t5 is wanted";
+        return Err(metadata.error(key, message));
+    }
     FAMILIES
         .iter()
         .find_map(|f| {

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::*;
+use super::{gguf_keys, model_type_is, *};
 
 pub const FAMILY: Family = Family {
     name: "qwen",
@@ -26,8 +26,26 @@ pub const FAMILY: Family = Family {
         optional_prefix: None,
         ignored: vec!["transformer.rotary_emb.inv_freq"],
     },
-    gguf: None,
+    gguf: Some(GgufFamily {
+        architecture: ARCHITECTURE,
+        declare: |m| {
+            let mut spec = gguf_keys::decoder(m, ARCHITECTURE, Pairing::Half)?;
+            spec.attention.bias = AttentionBias::Qkv;
+            // As in `config.json`, gate and up together.
+            spec.ffn.inner /= 2;
+            Ok(spec)
+        },
+        metadata: |spec| {
+            let mut map = gguf_keys::metadata(spec, ARCHITECTURE);
+            let key = format!("{ARCHITECTURE}.feed_forward_length");
+            map.insert(key, json!(2 * spec.ffn.inner));
+            map
+        },
+        tensors: gguf_keys::fused_tensors,
+    }),
 };
+
+const ARCHITECTURE: &str = "qwen";
 
 /// Keys of the training code and of flash attention.
 const HARMLESS: &[&str] = &[

@@ -1,9 +1,9 @@
 //! T5, T5 v1.1, FLAN-T5 and mT5: encoder and decoder with relative position biases, RMSNorm
 //! before each branch, unscaled scores. Reference: `modeling_t5.py` of `transformers`.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::*;
+use super::{gguf_keys, model_type_is, *};
 
 pub const FAMILY: Family = Family {
     name: "t5",
@@ -26,8 +26,86 @@ pub const FAMILY: Family = Family {
             "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",
         ],
     },
-    gguf: None,
+    gguf: Some(GgufFamily {
+        architecture: ARCHITECTURE,
+        declare: gguf_declare,
+        metadata: gguf_metadata,
+        tensors: gguf_tensors,
+    }),
 };
+
+const ARCHITECTURE: &str = "t5";
+/// The largest distance with a bucket, which llama.cpp takes for granted.
+const MAX_DISTANCE: usize = 128;
+
+/// llama.cpp's names differ from the canonical ones in the output projections.
+fn gguf_tensors(spec: &Spec) -> TensorTable {
+    let mut table = (FAMILY.tensors)(spec).canonical();
+    for rule in &mut table.rules {
+        rule.stored = match rule.stored {
+            "enc.blk.{}.attn_output" => "enc.blk.{}.attn_o",
+            "dec.blk.{}.attn_output" => "dec.blk.{}.attn_o",
+            "dec.blk.{}.cross_attn_output" => "dec.blk.{}.cross_attn_o",
+            name => name,
+        };
+    }
+    table.ignored = vec!["dec.blk.{}.cross_attn_rel_b.weight"];
+    table
+}
+
+fn gguf_metadata(spec: &Spec) -> Map<String, Value> {
+    let mut map = gguf_keys::metadata(spec, ARCHITECTURE);
+    let mut put = |name: &str, value: Value| {
+        map.insert(format!("{ARCHITECTURE}.{name}"), value);
+    };
+    if let Structure::EncoderDecoder(sides) = spec.structure {
+        put("block_count", json!(sides.encoder_layers));
+        put("decoder_block_count", json!(spec.n_layers));
+        put("decoder_start_token_id", json!(sides.start_id));
+    }
+    if let Position::Relative(bias) = spec.position {
+        put("attention.relative_buckets_count", json!(bias.n_buckets));
+    }
+    // Of no use, but asked for.
+    put("attention.layer_norm_epsilon", json!(spec.norm.eps));
+    map
+}
+
+fn gguf_declare(m: &Config) -> Result<Spec> {
+    let key = |name: &str| format!("{ARCHITECTURE}.{name}");
+    let buckets = m.size(&key("attention.relative_buckets_count"))?;
+    let decoder_layers = m.opt_size(&key("decoder_block_count"))?;
+    let start_id = m.opt_usize(&key("decoder_start_token_id"))?.unwrap_or(0);
+    // Both are written; the root mean square is the norm that runs.
+    let eps = m.f64(&key("attention.layer_norm_rms_epsilon"))?;
+    let mut spec = gguf_keys::decoder(m, ARCHITECTURE, Pairing::Half)?;
+    spec.norm = Norm {
+        kind: NormKind::Rms,
+        eps,
+    };
+    spec.structure = Structure::EncoderDecoder(EncoderDecoder {
+        encoder_layers: spec.n_layers,
+        start_id: start_id as u32,
+    });
+    spec.n_layers = decoder_layers.unwrap_or(spec.n_layers);
+    spec.position = Position::Relative(RelativeBias {
+        n_buckets: buckets,
+        max_distance: MAX_DISTANCE,
+        tables: BiasTables::First,
+        scale: 1.0,
+    });
+    spec.attention.scale = 1.0;
+    // The metadata do not say which version it is; the tensors do.
+    let has = |name: &str| gguf_keys::has_tensor(m, name);
+    (spec.ffn.kind, spec.ffn.activation) = match has("dec.blk.0.ffn_gate.weight")? {
+        true => (FfnKind::Gated, Activation::GeluTanh),
+        false => (FfnKind::Plain, Activation::Relu),
+    };
+    if !has("output.weight")? {
+        spec.head.scale = Some((spec.hidden_size as f32).powf(-0.5));
+    }
+    Ok(spec)
+}
 
 /// The rules of one side, with `&'static` names for each.
 fn rules(side: &str, short: &str) -> Vec<Rule> {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::io::IsTerminal;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::output::Output;
 use crate::demo;
@@ -44,7 +46,7 @@ pub fn run(args: &ModelsArgs) -> Result<()> {
         out.text(&card_rows(card, &cached))?;
         return Ok(());
     }
-    if let Some(family) = card::families().iter().find(|f| f.name == *name) {
+    if let Some(family) = card::families().find(|f| f.name == *name) {
         out.text(&family_rows(family, language))?;
         for card in &family.models {
             out.text(&card_rows(card, &cached))?;
@@ -52,7 +54,7 @@ pub fn run(args: &ModelsArgs) -> Result<()> {
         return Ok(());
     }
     let names = card::all().map(|(_, c)| &c.name);
-    let names = names.chain(card::families().iter().map(|f| &f.name));
+    let names = names.chain(card::families().map(|f| &f.name));
     let near = match card::nearest(name, names, 3).as_slice() {
         [] => String::new(),
         near => format!("; did you mean {}?", near.join(" or ")),
@@ -100,63 +102,139 @@ fn word(language: Language, en: &'static str, zh: &'static str) -> &'static str 
     }
 }
 
-/// One line for each model, under its family's columns.
+/// The table: a family's columns, then its models.
 fn table(language: Language, cached: &BTreeSet<String>) -> String {
     let mut out = String::new();
-    for family in card::families() {
-        let columns = [
-            said(&family.structure, language),
-            said(&family.sizes, language),
-            said(&family.position, language),
-            said(&family.attention, language),
-            said(&family.norm, language),
-            said(&family.activation, language),
-        ];
-        let _ = writeln!(
-            out,
-            "{} ({}): {}; {} {}",
-            family.title,
-            family.name,
-            columns.join("; "),
-            word(language, "context", "上下文"),
-            family.context
-        );
-        for card in &family.models {
-            let here = match is_cached(card, cached) {
-                true => word(language, "  [cached]", "  [已缓存]"),
-                false => "",
-            };
-            let repo = card.hub.as_deref().unwrap_or("-");
-            let _ = writeln!(out, "  {:<26} {repo}{here}", card.name);
+    for section in card::sections() {
+        let title = said(&section.title, language);
+        let _ = writeln!(out, "# {title}\n");
+        for family in &section.families {
+            let _ = writeln!(out, "{} ({})", family.title, family.name);
+            let columns = columns(family, language).into_iter();
+            let columns = columns.map(|(name, value)| format!("{name}: {value}"));
+            wrap(&mut out, &columns.collect::<Vec<_>>().join(" | "));
+            wrap(&mut out, said(&family.about, language));
+            for card in &family.models {
+                let here = match is_cached(card, cached) {
+                    true => word(language, "  [cached]", "  [已缓存]"),
+                    false => "",
+                };
+                let repo = card.hub.as_deref().unwrap_or("-");
+                let _ = writeln!(out, "  {:<26} {repo}{here}", card.name);
+            }
+            out.push('\n');
         }
     }
+    let more = word(
+        language,
+        "`wick models NAME` shows one in full: parameters, notes, licence, sampling.",
+        "`wick models 名称` 显示全部：参数结构、备注、许可、采样。",
+    );
+    let _ = writeln!(out, "{more}");
     out
 }
 
-fn family_rows(family: &Family, language: Language) -> String {
-    let unknown = word(language, "not published", "未公布");
-    let tokens = family.tokens.as_ref();
-    let context = family.context.to_string();
-    let rows = [
-        ("about", "特点", said(&family.about, language)),
-        ("structure", "结构", said(&family.structure, language)),
-        ("sizes", "规模", said(&family.sizes, language)),
-        (
-            "training tokens",
-            "训练token数",
-            tokens.map_or(unknown, |t| said(t, language)),
-        ),
-        ("positions", "位置编码", said(&family.position, language)),
-        ("attention", "注意力", said(&family.attention, language)),
-        ("norm", "归一化", said(&family.norm, language)),
-        ("context", "上下文长度", context.as_str()),
-        ("activation", "激活函数", said(&family.activation, language)),
-        ("licence", "许可", family.licence.as_str()),
-    ];
-    let mut out = format!("{} ({})\n", family.title, family.name);
-    for (en, zh, value) in rows {
-        let _ = writeln!(out, "  {:<18} {value}", word(language, en, zh));
+/// Appends `text`, broken where the terminal ends; a pipe gets it in one line.
+fn wrap(out: &mut String, text: &str) {
+    let width = match (
+        std::io::stdout().is_terminal(),
+        terminal_size::terminal_size(),
+    ) {
+        (true, Some((width, _))) => usize::from(width.0).clamp(MIN_WIDTH, MAX_WIDTH),
+        (true, None) => 80,
+        (false, _) => usize::MAX,
+    };
+    out.push_str(&broken(text, width));
+}
+
+/// Lines are neither broken shorter nor left longer than this.
+const MIN_WIDTH: usize = 40;
+const MAX_WIDTH: usize = 110;
+
+/// `text` in lines of at most `width` columns, indented; broken at spaces and, as Chinese is,
+/// before and after any wide character.
+fn broken(text: &str, width: usize) -> String {
+    let mut out = "  ".to_string();
+    let mut column = 2;
+    for word in words(text) {
+        let wide = word.trim_end().width();
+        if column + wide > width && column > 4 {
+            out.truncate(out.trim_end().len());
+            out.push_str("\n    ");
+            column = 4;
+        }
+        out.push_str(word);
+        column += word.width();
     }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    out
+}
+
+/// The parts between which a line may be broken: words with the space after them, wide characters
+/// with the punctuation after them.
+fn words(text: &str) -> Vec<&str> {
+    const CLOSING: &str = "，。；：、）】！？”";
+    let mut words = Vec::new();
+    let (mut begin, mut last) = (0, None::<char>);
+    for (at, c) in text.char_indices() {
+        let wide = |c: char| c.width() == Some(2);
+        let breaks = last.is_some_and(|last| {
+            (last == ' ' && c != ' ') || ((wide(last) || wide(c)) && last != ' ' && c != ' ')
+        });
+        if breaks && !CLOSING.contains(c) && last.is_none_or(|l| !"（【“".contains(l)) {
+            words.push(&text[begin..at]);
+            begin = at;
+        }
+        last = Some(c);
+    }
+    words.push(&text[begin..]);
+    words
+}
+
+/// The columns that every row of the table has.
+fn columns(family: &Family, language: Language) -> Vec<(&'static str, String)> {
+    let tokens = family.tokens.as_ref().map(|t| said(t, language));
+    let unknown = word(language, "not published", "未公布");
+    let context = family.context.map_or("-".to_string(), |n| n.to_string());
+    let text = |text: &Text| said(text, language).to_string();
+    let name = |en, zh| word(language, en, zh);
+    vec![
+        (name("structure", "模型结构"), text(&family.structure)),
+        (name("sizes", "模型大小"), text(&family.sizes)),
+        (
+            name("training tokens", "训练数据"),
+            tokens.unwrap_or(unknown).to_string(),
+        ),
+        (name("PE", "PE"), text(&family.position)),
+        (
+            name("attention, FFN", "attention，FFN"),
+            text(&family.attention),
+        ),
+        (name("norm", "norm"), text(&family.norm)),
+        (name("MSL", "MSL"), context),
+        (name("activation", "激活函数"), text(&family.activation)),
+    ]
+}
+
+fn family_rows(family: &Family, language: Language) -> String {
+    let mut out = format!("{} ({})\n", family.title, family.name);
+    let mut row = |name: &str, value: &str| wrap(&mut out, &format!("{name}: {value}"));
+    row(
+        word(language, "about", "含义"),
+        said(&family.about, language),
+    );
+    for (name, value) in columns(family, language) {
+        row(name, &value);
+    }
+    if let Some(parameters) = &family.parameters {
+        let name = word(language, "parameters", "参数结构");
+        row(name, said(parameters, language));
+    }
+    if let Some(notes) = &family.notes {
+        row(word(language, "notes", "备注"), said(notes, language));
+    }
+    row(word(language, "licence", "许可"), &family.licence);
     out
 }
 
@@ -192,7 +270,35 @@ fn card_rows(card: &Card, cached: &BTreeSet<String>) -> String {
         row("sampling", &given.join(", "));
     }
     if let Some(note) = &card.note {
-        row("note", note);
+        wrap(&mut out, &format!("note: {note}"));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table_fits_a_terminal() {
+        for language in [Language::En, Language::Zh] {
+            for family in card::families() {
+                for text in [Some(&family.about), family.notes.as_ref()]
+                    .into_iter()
+                    .flatten()
+                {
+                    let text = said(text, language);
+                    let lines = broken(text, 80);
+                    assert!(lines.lines().all(|l| l.width() <= 80), "{lines}");
+                    let squeezed = |t: &str| t.split_whitespace().collect::<String>();
+                    assert_eq!(squeezed(&lines), squeezed(text));
+                    assert_eq!(broken(text, usize::MAX).lines().count(), 1);
+                }
+            }
+        }
+        assert_eq!(
+            broken("ab cd 你好，好", 9),
+            "  ab cd\n    你\n    好，\n    好\n"
+        );
+    }
 }

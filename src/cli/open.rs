@@ -56,7 +56,10 @@ pub fn locate(name: &str, hub: &HubArgs, ui: &Ui) -> Result<Located> {
         }
         ModelRef::Folder(path) | ModelRef::Gguf(path) | ModelRef::Safetensors(path) => Located {
             path: path.clone(),
-            card: None,
+            // A folder may be called like a card, or like its repository.
+            card: path
+                .file_name()
+                .and_then(|name| card_named(&name.to_string_lossy())),
         },
     })
 }
@@ -71,11 +74,28 @@ pub fn find(name: &str, hub: &HubArgs, ui: &Ui) -> Result<Found> {
         });
     }
     let Located { path, card } = locate(name, hub, ui)?;
+    let mut opened = Opened::open(&path)?;
+    // A file that wick wrote names its card.
+    let card = card.or_else(|| opened.card.as_deref().and_then(card_named));
+    opened.card = card.map(|c| c.name.clone());
     Ok(Found {
         name: name.to_string(),
-        opened: Opened::open(&path)?,
+        opened,
         card,
     })
+}
+
+/// The card of this name, or of the hub repository whose name this is without its organization.
+fn card_named(name: &str) -> Option<&'static Card> {
+    let repo = |card: &Card| {
+        let name = card.hub.as_deref()?.split('/').nth(1);
+        name.map(str::to_string)
+    };
+    let is = |card: &Card| {
+        let names = [Some(card.name.clone()), repo(card)];
+        names.iter().flatten().any(|n| n.eq_ignore_ascii_case(name))
+    };
+    card::all().map(|(_, card)| card).find(|card| is(card))
 }
 
 /// The model that `-m` or WICK_MODEL names; without either the embedded demo model, where this

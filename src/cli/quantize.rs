@@ -17,6 +17,7 @@ use crate::hub::free_bytes;
 use crate::load::Opened;
 use crate::nn::Storage;
 use crate::quantize::{Written, to_gguf};
+use crate::text::Held;
 use crate::weights::xor;
 
 /// Write a model as GGUF, quantized tensor by tensor
@@ -64,27 +65,38 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
     let opened = match &args.base {
         None => open::find(&args.model, &args.hub, ui)?.opened,
         Some(base) => {
-            let path = open::locate(&args.model, &args.hub, ui)?.path;
-            match xor::is_encrypted(&path) {
+            let open::Located { path, card } = open::locate(&args.model, &args.hub, ui)?;
+            let mut opened = match xor::is_encrypted(&path) {
                 false => Opened::difference(&path, base)?,
                 true => {
                     let folder = plain.insert(folder_beside(&args.output)?);
                     interrupt.remove_if_stopped(folder.path().to_path_buf());
                     Opened::open(&decrypted(&path, base, folder.path(), ui)?)?
                 }
-            }
+            };
+            opened.card = card.map(|c| c.name.clone());
+            opened
         }
     };
     let mut tensors: Vec<Written> = Vec::new();
     let mut bar = Steps::tensors(ui);
     let n = threads::number(args.threads)?;
-    threads::with(n, || {
+    let held = threads::with(n, || {
         to_gguf(&opened, args.quant.0, &args.output, &mut |one, all| {
             tensors.push(one.clone());
             bar.at(tensors.len(), all);
         })
     })??;
     bar.finish();
+    for difference in crate::arch::differences(opened.family, &opened.spec) {
+        match opened.family.gguf {
+            Some(_) => ui.note(format!("llama.cpp reads this file, but {difference}")),
+            None => ui.note(difference),
+        }
+    }
+    if let Some(said) = said(held) {
+        ui.note(said);
+    }
     table(&tensors)?;
     let before = opened.file_bytes();
     let after = std::fs::metadata(&args.output).map_or(0, |m| m.len());
@@ -139,6 +151,20 @@ fn decrypted(path: &Path, base: &Path, room: &Path, ui: &Ui) -> Result<PathBuf> 
     })?;
     bar.finish();
     Ok(plain)
+}
+
+/// What others than wick have to know of the vocabulary.
+fn said(held: Held) -> Option<&'static str> {
+    match held {
+        Held::Exactly => None,
+        Held::Absent => Some("the model has no vocabulary: it is asked by ids (--prompt-ids)"),
+        Held::Nearly => Some(
+            "llama.cpp's keys hold the vocabulary nearly, so that it may cut some texts into other tokens; wick reads the original files, which are in the GGUF too",
+        ),
+        Held::AsFiles => Some(
+            "llama.cpp's keys cannot hold the vocabulary; its original files are in the GGUF, where wick reads them",
+        ),
+    }
 }
 
 /// Each tensor with its size and what rounding cost.

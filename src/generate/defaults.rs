@@ -10,6 +10,9 @@ use crate::arch::Config;
 use crate::weights::gguf::Metadata;
 use crate::{Error, Result};
 
+/// The GGUF key under which wick keeps `generation_config.json`.
+pub const WICK_GENERATION: &str = "wick.generation_config";
+
 /// What a model's own files say about generating with it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Defaults {
@@ -52,14 +55,18 @@ impl Defaults {
         })
     }
 
-    /// From GGUF metadata: the ids that end an answer.
+    /// From GGUF metadata: the ids that end an answer, and `generation_config.json` where wick
+    /// kept it.
     pub fn from_gguf(metadata: &Metadata) -> Result<Self> {
-        let keys = ["eos", "eot", "eom"].map(|k| format!("tokenizer.ggml.{k}_token_id"));
-        let ids = keys.iter().map(|k| metadata.u32(k));
-        Ok(Self {
-            stop_ids: ids.filter_map(Result::transpose).collect::<Result<_>>()?,
-            ..Self::default()
-        })
+        let mut defaults = match metadata.str(WICK_GENERATION)? {
+            Some(text) => Self::from_config(&Config::parse(metadata.path(), text)?)?,
+            None => Self::default(),
+        };
+        for name in ["eos", "eot", "eom"] {
+            let id = metadata.u32(&format!("tokenizer.ggml.{name}_token_id"))?;
+            defaults.stop_ids.extend(id);
+        }
+        Ok(defaults)
     }
 
     /// The sampling that the model's files ask for; greedy where they do not ask to sample.

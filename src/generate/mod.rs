@@ -9,7 +9,7 @@ mod session;
 
 pub use conclusion::{answer_in, conclusion, majority};
 pub use cot::{Cot, Language};
-pub use defaults::Defaults;
+pub use defaults::{Defaults, WICK_GENERATION};
 pub use infill::{Filled, infill};
 pub use sampler::{Sampler, Sampling};
 pub use session::{FinishReason, Limits, Session, SessionOptions};

@@ -113,14 +113,21 @@ impl Session {
     }
 
     /// Makes `ids` the session's tokens and runs those that the cache does not hold yet: what
-    /// both have in common at the beginning is kept. Returns how many tokens were run.
+    /// both have in common at the beginning is kept. Returns how many of `ids` were run: all of
+    /// them, where they go through an encoder.
     ///
     /// # Errors
     /// [`Error::ContextFull`] before anything is run if they do not fit; [`Error::Interrupted`].
     pub fn prompt(&mut self, ids: &[u32]) -> Result<usize> {
         let trace = self.options.trace.as_deref();
-        let decoder = self.model.encode(ids, trace, &mut self.cache)?;
-        let ids = decoder.as_deref().unwrap_or(ids);
+        match self.model.encode(ids, trace, &mut self.cache)? {
+            Some(decoder) => self.decoder_prompt(&decoder).map(|_| ids.len()),
+            None => self.decoder_prompt(ids),
+        }
+    }
+
+    /// As [`Self::prompt`], for the decoder's tokens.
+    fn decoder_prompt(&mut self, ids: &[u32]) -> Result<usize> {
         let limit = self.cache.capacity();
         if ids.len() > limit {
             return Err(Error::ContextFull {

@@ -23,12 +23,16 @@ pub struct Family {
     pub sizes: Text,
     /// Training tokens; absent where they were not published.
     pub tokens: Option<Text>,
+    /// Layers, width and heads of some sizes.
+    pub parameters: Option<Text>,
     pub position: Text,
     pub attention: Text,
     pub norm: Text,
-    /// Context length in tokens (the table's MSL).
-    pub context: u32,
+    /// Context length in tokens (the table's MSL); absent for what is not a model.
+    pub context: Option<u32>,
     pub activation: Text,
+    /// What else the table says.
+    pub notes: Option<Text>,
     pub licence: String,
     pub models: Vec<Card>,
 }
@@ -62,26 +66,37 @@ pub struct Card {
     pub note: Option<String>,
 }
 
+/// Rows of the table under one heading.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Section {
+    pub title: Text,
+    pub families: Vec<Family>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    families: Vec<Family>,
+    sections: Vec<Section>,
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     serde_json::from_str(include_str!("cards.json")).expect("embedded, and parsed by a test")
 });
 
+/// The table's headings with their rows.
+pub fn sections() -> &'static [Section] {
+    &TABLE.sections
+}
+
 /// Every family, in the table's order.
-pub fn families() -> &'static [Family] {
-    &TABLE.families
+pub fn families() -> impl Iterator<Item = &'static Family> {
+    sections().iter().flat_map(|section| &section.families)
 }
 
 /// Every card with its family, in the table's order.
 pub fn all() -> impl Iterator<Item = (&'static Family, &'static Card)> {
-    families()
-        .iter()
-        .flat_map(|family| family.models.iter().map(move |card| (family, card)))
+    families().flat_map(|family| family.models.iter().map(move |card| (family, card)))
 }
 
 /// The card of this name or alias; case does not matter, nor does `_` for `-`.
@@ -145,6 +160,10 @@ mod tests {
                 RepoId::parse(repo).unwrap_or_else(|e| panic!("{}: {e}", card.name));
             }
             assert!(card.hub.is_some() || card.note.is_some(), "{}", card.name);
+            if let Some(chat) = &card.chat {
+                let known = crate::text::ChatTemplate::builtin(chat).is_some();
+                assert!(known, "{}: no chat format {chat}", card.name);
+            }
         }
     }
 
@@ -171,7 +190,10 @@ mod tests {
             assert!(find(name).is_some(), "{name}");
         }
         let (family, card) = find("ChatGLM2_6B").unwrap();
-        assert_eq!((family.name.as_str(), family.context), ("chatglm2", 32768));
+        assert_eq!(
+            (family.name.as_str(), family.context),
+            ("chatglm2", Some(32768))
+        );
         assert_eq!(card.defaults.temperature, Some(0.8));
         assert_eq!(
             find_repo("qwen/qwen3-0.6b-gguf").unwrap().1.name,

@@ -1,14 +1,10 @@
 //! What a folder's JSON files say of its tokenizer.
 
-use std::path::Path;
-
 use serde_json::{Map, Value};
 
+use super::files::Files;
 use super::tokenizer::Engine;
-use crate::{Error, Result};
-
-/// Larger tokenizer files are refused; real ones stay below 40 MB.
-const MAX_FILE: u64 = 512 << 20;
+use crate::Result;
 
 /// `tokenizer_config.json`, with `special_tokens_map.json` and `config.json` behind it.
 #[derive(Default)]
@@ -18,36 +14,12 @@ pub(super) struct Config {
     model: Map<String, Value>,
 }
 
-/// Reads a file of the folder; `None` if it is not there.
-pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    let meta = match std::fs::metadata(path) {
-        Ok(meta) => meta,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io(path, e)),
-    };
-    if meta.len() > MAX_FILE {
-        let message = format!("{} bytes, too large for what it should be", meta.len());
-        return Err(Error::format(path, message));
-    }
-    std::fs::read(path)
-        .map(Some)
-        .map_err(|e| Error::io(path, e))
-}
-
-/// Reads a JSON object of the folder; empty if it is not there.
-pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>> {
-    let Some(bytes) = read(path)? else {
-        return Ok(Map::new());
-    };
-    serde_json::from_slice(&bytes).map_err(|e| Error::format(path, e.to_string()))
-}
-
 impl Config {
-    pub fn read(folder: &Path) -> Result<Self> {
+    pub fn read(files: &Files) -> Result<Self> {
         Ok(Self {
-            tokenizer: read_object(&folder.join("tokenizer_config.json"))?,
-            specials: read_object(&folder.join("special_tokens_map.json"))?,
-            model: read_object(&folder.join("config.json"))?,
+            tokenizer: files.object("tokenizer_config.json")?,
+            specials: files.object("special_tokens_map.json")?,
+            model: files.object("config.json")?,
         })
     }
 

@@ -1,8 +1,9 @@
 //! Finding and reading the tokenizer of a folder in the hub's layout.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::config::{Config, read, read_object};
+use super::config::Config;
+use super::files::Files;
 use super::hf::{ByteLevelParts, Hf, added_token};
 use super::spm::{self, Piece, Spm, UserDefined};
 use super::tokenizer::{Engine, Inner, Tokenizer};
@@ -22,46 +23,44 @@ pub(super) struct Defaults {
     pub ends: Vec<u32>,
 }
 
-/// Opens the tokenizer of `folder`; `None` if there is none.
-pub(super) fn open(folder: &Path) -> Result<Option<Tokenizer>> {
-    let config = Config::read(folder)?;
-    let json = folder.join("tokenizer.json");
-    if let Some(bytes) = read(&json)? {
-        return tokenizer_json(&json, &bytes, &config).map(Some);
+/// Opens the tokenizer among `files`; `None` if there is none.
+pub(super) fn open(files: &Files) -> Result<Option<Tokenizer>> {
+    let config = Config::read(files)?;
+    let json = "tokenizer.json";
+    if let Some(bytes) = files.read(json)? {
+        return tokenizer_json(&files.path(json), &bytes, &config).map(Some);
     }
-    if let Some(path) = with_extension(folder, "tiktoken")? {
-        return tiktoken::open(&path, &config).map(Some);
+    if let Some(name) = files.with_extension("tiktoken")?
+        && let Some(bytes) = files.read(&name)?
+    {
+        return tiktoken::open(&files.path(&name), &bytes, &config).map(Some);
     }
+    if let Some(tokenizer) = model(files, &config)? {
+        return Ok(Some(tokenizer));
+    }
+    match (files.read("vocab.json")?, files.read("merges.txt")?) {
+        (Some(v), Some(m)) => vocab_and_merges(files, &v, &m, &config).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Opens the `*.model` among `files`, whatever else there is.
+pub(super) fn model(files: &Files, config: &Config) -> Result<Option<Tokenizer>> {
     for name in [
         "tokenizer.model",
         "ice_text.model",
         "spiece.model",
         "sentencepiece.bpe.model",
     ] {
-        let path = folder.join(name);
-        if let Some(bytes) = read(&path)? {
+        let path = files.path(name);
+        if let Some(bytes) = files.read(name)? {
             return match tiktoken::looks_like(&bytes) {
-                true => tiktoken::open(&path, &config).map(Some),
-                false => sentencepiece(&path, &bytes, &config).map(Some),
+                true => tiktoken::open(&path, &bytes, config).map(Some),
+                false => sentencepiece(&path, &bytes, config).map(Some),
             };
         }
     }
-    let (vocab, merges) = (folder.join("vocab.json"), folder.join("merges.txt"));
-    match (read(&vocab)?, read(&merges)?) {
-        (Some(v), Some(m)) => vocab_and_merges(folder, &v, &m, &config).map(Some),
-        _ => Ok(None),
-    }
-}
-
-fn with_extension(folder: &Path, extension: &str) -> Result<Option<PathBuf>> {
-    let mut found = None;
-    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
-        let path = entry.map_err(|e| Error::io(folder, e))?.path();
-        if path.extension().is_some_and(|e| e == extension) {
-            found = found.max(Some(path));
-        }
-    }
-    Ok(found)
+    Ok(None)
 }
 
 /// Puts the tokenizer together, the configuration's wishes applied to the defaults.
@@ -114,12 +113,12 @@ fn tokenizer_json(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenize
 
 /// GPT-2's `vocab.json` and `merges.txt` (OPT, GLM-10B, Qwen2).
 fn vocab_and_merges(
-    folder: &Path,
+    files: &Files,
     vocab: &[u8],
     merges: &[u8],
     config: &Config,
 ) -> Result<Tokenizer> {
-    let path = folder.join("vocab.json");
+    let path = files.path("vocab.json");
     let mut vocab: std::collections::HashMap<String, u32> =
         serde_json::from_slice(vocab).map_err(|e| Error::format(&path, e.to_string()))?;
     let mut special: Vec<String> = config
@@ -128,7 +127,7 @@ fn vocab_and_merges(
         .map(|t| t.to_string())
         .collect();
     let mut plain = Vec::new();
-    let extra = read_object(&folder.join("added_tokens.json"))?;
+    let extra = files.object("added_tokens.json")?;
     let extra = extra
         .iter()
         .filter_map(|(text, id)| Some((id.as_u64()?.try_into().ok()?, text.clone(), true)));
@@ -139,7 +138,7 @@ fn vocab_and_merges(
             false => plain.push(text),
         }
     }
-    let path = folder.join("merges.txt");
+    let path = files.path("merges.txt");
     let merges = String::from_utf8_lossy(merges);
     let merges = merges
         .lines()

@@ -16,6 +16,8 @@ const SCORES: &str = "tokenizer.ggml.scores";
 const MERGES: &str = "tokenizer.ggml.merges";
 const PRE: &str = "tokenizer.ggml.pre";
 const CHARSMAP: &str = "tokenizer.ggml.precompiled_charsmap";
+/// Whether a text is brought to NFC first, for which llama.cpp has no key.
+pub(super) const NFC: &str = "wick.tokenizer.nfc";
 
 /// Opens the vocabulary in `meta`; `None` if it has none.
 pub(super) fn open(meta: &Metadata) -> Result<Option<Tokenizer>> {
@@ -34,7 +36,7 @@ pub(super) fn open(meta: &Metadata) -> Result<Option<Tokenizer>> {
             ));
         }
     };
-    let size = tokens(meta)?.len();
+    let size = size(meta)?;
     let id = |name: &str| -> Result<Option<u32>> {
         let id = meta.u32(&format!("tokenizer.ggml.{name}_token_id"))?;
         Ok(id.filter(|&id| (id as usize) < size))
@@ -86,6 +88,25 @@ fn tokens(meta: &Metadata) -> Result<&[String]> {
     tokens.ok_or_else(|| meta.error(TOKENS, "missing or empty; the vocabulary is wanted"))
 }
 
+/// What fills the vocabulary up to the embedding's rows, as llama.cpp's converter spells it.
+pub(super) fn padding(id: usize) -> String {
+    format!("[PAD{id}]")
+}
+
+/// Whether a piece is such a filling: it spells nothing.
+fn is_padding(id: usize, text: &str, kind: Kind) -> bool {
+    kind == Kind::Unused && text.starts_with("[PAD") && text == padding(id)
+}
+
+/// One more than the last id that is not padding.
+fn size(meta: &Metadata) -> Result<usize> {
+    let tokens = tokens(meta)?;
+    let kinds = kinds(meta, tokens.len())?;
+    let mut pieces = tokens.iter().zip(kinds).enumerate();
+    let last = pieces.rposition(|(id, (text, kind))| !is_padding(id, text, kind));
+    Ok(last.map_or(0, |id| id + 1))
+}
+
 /// The kind of each piece; normal where the file does not say.
 fn kinds(meta: &Metadata, n: usize) -> Result<Vec<Kind>> {
     let Some(types) = meta.u32s(TYPES)? else {
@@ -109,13 +130,22 @@ fn spm(meta: &Metadata, algorithm: Algorithm) -> Result<Engine> {
     let scores = meta.f32s(SCORES)?.filter(|s| s.len() == tokens.len());
     let scores =
         scores.ok_or_else(|| meta.error(SCORES, format!("{} scores are wanted", tokens.len())))?;
-    let pieces = tokens.iter().zip(scores).zip(kinds);
+    let pieces = tokens.iter().zip(scores).zip(kinds).enumerate();
     let pieces = pieces
-        .map(|((text, &score), kind)| Piece {
-            text: text.clone(),
-            score,
-            kind,
-        })
+        .map(
+            |(id, ((text, &score), kind))| match is_padding(id, text, kind) {
+                true => Piece {
+                    text: String::new(),
+                    score: 0.0,
+                    kind: Kind::Control,
+                },
+                false => Piece {
+                    text: text.clone(),
+                    score,
+                    kind,
+                },
+            },
+        )
         .collect();
     let flag = |name: &str, default| -> Result<bool> {
         Ok(meta
@@ -150,10 +180,10 @@ fn spm(meta: &Metadata, algorithm: Algorithm) -> Result<Engine> {
 fn charsmap(meta: &Metadata) -> Result<Option<Charsmap>> {
     let blob: Option<Vec<u8>> = match meta.get(CHARSMAP) {
         None => return Ok(None),
+        Some(Value::Array(Array::U8(bytes))) => Some(bytes.clone()),
         Some(Value::Array(Array::Other(values))) => values
             .iter()
             .map(|v| match *v {
-                Value::U8(byte) => Some(byte),
                 Value::I8(byte) => Some(byte.cast_unsigned()),
                 _ => None,
             })
@@ -194,12 +224,16 @@ fn bpe(meta: &Metadata) -> Result<(Engine, bool, bool)> {
         };
         (!text.is_empty()).then(|| added_token(text, special))
     });
+    let pieces = tokens.iter().zip(&kinds).enumerate();
+    let pieces = pieces
+        .filter(|&(id, (text, &kind))| !is_padding(id, text, kind))
+        .map(|(id, (text, _))| (text.clone(), id as u32));
     let hf = Hf::byte_level(ByteLevelParts {
-        vocab: tokens.iter().cloned().zip(0u32..).collect(),
+        vocab: pieces.collect(),
         merges,
         patterns: rule.patterns,
         ignore_merges: rule.ignore_merges,
-        nfc: false,
+        nfc: meta.bool(NFC)?.unwrap_or(false),
         added: added.collect(),
     })
     .map_err(|e| meta.error(MERGES, e.to_string()))?;

@@ -218,9 +218,10 @@ impl Hf {
         })
     }
 
-    #[cfg(test)]
-    pub fn to_json(&self) -> String {
-        self.tokenizer.to_string(false).unwrap()
+    /// The whole as a `tokenizer.json`.
+    pub fn to_json(&self) -> Result<String> {
+        let text = self.tokenizer.to_string(false);
+        text.map_err(|e| Error::Text(e.to_string()))
     }
 
     /// One more than the largest id.

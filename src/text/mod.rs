@@ -4,6 +4,7 @@
 mod byte_level;
 mod config;
 mod decode;
+mod files;
 mod folder;
 mod gguf;
 mod gguf_write;
@@ -22,7 +23,7 @@ mod tokenizer;
 mod tests;
 
 pub use decode::TextStream;
-pub use gguf_write::gguf_entries;
+pub use gguf_write::{Held, Vocabulary, gguf_entries};
 pub use stop::StopStrings;
 pub use template::{ChatTemplate, Message, Role};
 pub use tokenizer::{Specials, Tokenizer};

@@ -18,6 +18,8 @@ pub(super) const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]
 pub(super) const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const BLOOM: &str = r" ?[^(\s|.,!?…。，、।۔،)]+";
+/// The same as BLOOM's own file spells it.
+const BLOOM_HUB: &str = r" ?[^(\s|[.,!?…。，、।۔،])]+";
 const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const DEEPSEEK3: &str = r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##;
@@ -90,33 +92,69 @@ pub(super) fn rule(name: &str) -> Result<Rule> {
     })
 }
 
+/// The names that are given to vocabularies of other origin; of those that mean the same, the
+/// first.
+const GIVEN: [&str; 12] = [
+    "gpt-2",
+    "starcoder",
+    "llama-bpe",
+    "chatglm-bpe",
+    "qwen2",
+    "qwen35",
+    "bloom",
+    "tekken",
+    "gpt-4o",
+    "deepseek-coder",
+    "deepseek-v3",
+    "falcon",
+];
+
+/// What llama.cpp calls a way of cutting text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name {
+    pub name: &'static str,
+    /// Whether the name says all; where it does not, a piece may be taken whole or merged.
+    pub exact: bool,
+}
+
 /// llama.cpp's name for what a `tokenizer.json` does before merging; `None` where it has none.
-pub(super) fn name_of(pre_tokenizer: &Value, ignore_merges: bool) -> Option<&'static str> {
+pub(super) fn name_of(pre_tokenizer: &Value, ignore_merges: bool) -> Option<Name> {
     let mut steps = Vec::new();
     flatten(pre_tokenizer, &mut steps);
-    let splits: Vec<&str> = steps
-        .iter()
-        .filter_map(|s| s.get("pattern")?.get("Regex")?.as_str())
-        .collect();
-    let has = |kind: &str| {
-        steps
-            .iter()
-            .any(|s| s.get("type").is_some_and(|t| t == kind))
+    let is = |step: &Value, kind: &str| step.get("type").is_some_and(|t| t == kind);
+    if steps.iter().any(|s| is(s, "Punctuation")) && steps.iter().any(|s| is(s, "Digits")) {
+        let name = "falcon";
+        return Some(Name { name, exact: false });
+    }
+    let patterns: Vec<&str> = steps.iter().map(|s| pattern_of(s)).collect::<Option<_>>()?;
+    let patterns: Vec<&str> = patterns.into_iter().filter(|p| !p.is_empty()).collect();
+    let known = |exact: bool| {
+        GIVEN.into_iter().find(|name| {
+            let wanted = |rule: Rule| {
+                rule.patterns == patterns && (!exact || rule.ignore_merges == ignore_merges)
+            };
+            rule(name).is_ok_and(wanted)
+        })
     };
-    let cuts_words = |s: &&Value| {
-        s.get("type").is_some_and(|t| t == "ByteLevel")
-            && s.get("use_regex").is_none_or(|r| r != &Value::Bool(false))
-    };
-    match splits.as_slice() {
-        [one] if *one == LLAMA3 && ignore_merges => Some("llama-bpe"),
-        [one] if *one == LLAMA3 => Some("chatglm-bpe"),
-        [one] if *one == QWEN2 && !ignore_merges => Some("qwen2"),
-        [one] if *one == GPT2 => Some("gpt-2"),
-        [one] if *one == BLOOM => Some("bloom"),
-        [one] if *one == TEKKEN && ignore_merges => Some("tekken"),
-        [one] if *one == GPT4O && ignore_merges => Some("gpt-4o"),
-        [] if has("Digits") && !has("Punctuation") => Some("starcoder"),
-        [] if steps.iter().any(cuts_words) && !has("Punctuation") => Some("gpt-2"),
+    let exact = known(true).map(|name| Name { name, exact: true });
+    exact.or_else(|| known(false).map(|name| Name { name, exact: false }))
+}
+
+/// The pattern that a step cuts by, empty for one that does not cut; `None` where no pattern says
+/// what it does.
+fn pattern_of(step: &Value) -> Option<&str> {
+    let flag = |key: &str| step.get(key).and_then(Value::as_bool);
+    match step.get("type")?.as_str()? {
+        "ByteLevel" if flag("add_prefix_space") != Some(false) => None,
+        "ByteLevel" if flag("use_regex") == Some(false) => Some(""),
+        "ByteLevel" => Some(GPT2),
+        "Digits" if flag("individual_digits") == Some(true) => Some(r"\p{N}"),
+        "Split" if flag("invert") != Some(true) && step.get("behavior")? == "Isolated" => {
+            match step.get("pattern")?.get("Regex")?.as_str()? {
+                BLOOM_HUB => Some(BLOOM),
+                pattern => Some(pattern),
+            }
+        }
         _ => None,
     }
 }
@@ -147,4 +185,39 @@ pub(super) fn build(patterns: &[&str]) -> Result<PreTokenizerWrapper> {
     }
     steps.push(ByteLevel::new(false, true, false).into());
     Ok(Sequence::new(steps).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_a_tokenizer_json_does_has_a_name() {
+        let split = |pattern: &str| json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
+        let bytes = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex});
+        let all = |steps: Vec<Value>| json!({"type": "Sequence", "pretokenizers": steps});
+        let name = |value: &Value, ignore| name_of(value, ignore).map(|n| (n.name, n.exact));
+        assert_eq!(name(&bytes(true), false), Some(("gpt-2", true)));
+        for (pattern, ignore, wanted) in [
+            (LLAMA3, true, ("llama-bpe", true)),
+            (LLAMA3, false, ("chatglm-bpe", true)),
+            (QWEN2, false, ("qwen2", true)),
+            (QWEN2, true, ("qwen2", false)),
+            (BLOOM_HUB, false, ("bloom", true)),
+        ] {
+            let steps = all(vec![split(pattern), bytes(false)]);
+            assert_eq!(name(&steps, ignore), Some(wanted), "{pattern}");
+        }
+        let digits = json!({"type": "Digits", "individual_digits": true});
+        let starcoder = all(vec![digits.clone(), bytes(true)]);
+        assert_eq!(name(&starcoder, false), Some(("starcoder", true)));
+        let punctuation = json!({"type": "Punctuation", "behavior": "Contiguous"});
+        let falcon = all(vec![punctuation, bytes(true), digits]);
+        assert_eq!(name(&falcon, false), Some(("falcon", false)));
+        let spaced = json!({"type": "ByteLevel", "add_prefix_space": true, "use_regex": true});
+        for unknown in [spaced, all(vec![split("x"), bytes(false)]), Value::Null] {
+            assert_eq!(name(&unknown, false), None, "{unknown}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::byte_level;
-use super::config::{Config, read};
+use super::config::Config;
 use super::folder::{Defaults, finish};
 use super::hf::{ByteLevelParts, Hf, added_token};
 use super::pretokenize::{LLAMA3, QWEN2};
@@ -39,9 +39,8 @@ fn token(line: &[u8]) -> Option<(Vec<u8>, u32)> {
 }
 
 /// Opens a rank file; the marks follow from the configuration, Qwen's where it names none.
-pub(super) fn open(path: &Path, config: &Config) -> Result<Tokenizer> {
+pub(super) fn open(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenizer> {
     let error = |message: String| Error::format(path, message);
-    let bytes = read(path)?.unwrap_or_default();
     let mut tokens: Vec<(Vec<u8>, u32)> = Vec::new();
     for (n, line) in bytes.split(|&b| b == b'\n').enumerate() {
         if line.is_empty() {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::decode::{FirstSpace, TextStream};
+use super::files::Files;
 use super::hf::Hf;
 use super::spm::Spm;
 use crate::Result;
@@ -109,15 +110,19 @@ impl Tokenizer {
     /// # Errors
     /// Names the file and what is wrong with it.
     pub fn from_folder(folder: &Path) -> Result<Option<Self>> {
-        super::folder::open(folder)
+        super::folder::open(&Files::folder(folder))
     }
 
-    /// The vocabulary that a GGUF file holds; `None` if it holds none.
+    /// The vocabulary that a GGUF file holds: the original files where it carries them, else as
+    /// llama.cpp's keys have it; `None` if it holds none.
     ///
     /// # Errors
     /// Names the key that is missing, malformed or of a kind that is not known.
     pub fn from_gguf(metadata: &Metadata) -> Result<Option<Self>> {
-        super::gguf::open(metadata)
+        match Files::carried(metadata) {
+            Some(files) => super::folder::open(&files),
+            None => super::gguf::open(metadata),
+        }
     }
 
     /// The ids of `text`, without the model's prefix and suffix.

@@ -113,6 +113,77 @@ fn quantize_writes_what_run_reads() {
 }
 
 #[test]
+fn quantize_says_where_llama_cpp_differs() {
+    let dir = tempfile::tempdir().unwrap();
+    let notes = |model: &std::path::Path| {
+        let mut command = wick();
+        command
+            .arg("quantize")
+            .arg(model)
+            .args(["--quant", "int8", "--force", "-o"]);
+        let ended = ended(command.arg(dir.path().join("out.gguf")));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stderr
+    };
+    let mistral = notes(&oracle("mistral-window"));
+    assert!(mistral.contains("no sliding window here"), "{mistral}");
+    assert!(notes(&oracle("opt")).contains("only wick reads this file"));
+    assert!(!notes(&oracle("llama")).contains("llama.cpp"));
+    // Text in and text out, from the file alone.
+    let model = Speaker::new();
+    notes(model.path());
+    let args = ["Hi", "-n", "12", "--ignore-eos", "--temp", "0"];
+    let found = answer(&dir.path().join("out.gguf"), &args);
+    let mut quantized = args.to_vec();
+    quantized.extend(["--quant", "int8"]);
+    let wanted = answer(model.path(), &quantized);
+    for key in ["prompt", "prompt_ids", "text", "ids"] {
+        assert_eq!(found[key], wanted[key], "{key}");
+    }
+}
+
+#[test]
+fn alpaca_takes_an_instruction_with_or_without_an_input() {
+    let model = Speaker::new();
+    let shown = |args: &[&str]| {
+        let mut inspect = wick();
+        inspect.arg("inspect").arg(model.path());
+        ended(inspect.args(["--template", "alpaca"]).args(args)).done()
+    };
+    let both = shown(&["-s", "Translate into French.", "-p", "Good morning."]);
+    let wanted =
+        "### Instruction:\nTranslate into French.\n\n### Input:\nGood morning.\n\n### Response:";
+    assert!(both.contains(wanted), "{both}");
+    assert!(both.contains("paired with an input that provides further context"));
+    let alone = shown(&["-p", "Name three rivers."]);
+    let wanted = "completes the request.\n\n### Instruction:\nName three rivers.\n\n### Response:";
+    assert!(
+        alone.contains(wanted) && !alone.contains("### Input"),
+        "{alone}"
+    );
+}
+
+#[test]
+fn an_encoder_decoder_reports_its_whole_prompt() {
+    let mut run = wick();
+    run.args([
+        "run",
+        "--prompt-ids",
+        "5,6,7,8,9",
+        "-n",
+        "2",
+        "--ignore-eos",
+        "-m",
+    ]);
+    let ended = ended(run.arg(oracle("t5")));
+    assert!(
+        ended.stderr.contains("prompt: 5 tokens"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn inspect_shows_what_the_loader_sees() {
     let model = Speaker::new();
     let mut inspect = wick();
@@ -147,16 +218,61 @@ fn models_lists_the_table_in_two_languages() {
     ] {
         assert!(table.contains(name), "{name}");
     }
-    assert!(
-        models(&["chatglm2-6b"])
-            .done()
-            .contains("context            32768")
-    );
-    assert!(
-        models(&["ChatGLM2_6B", "--lang", "zh"])
-            .done()
-            .contains("上下文长度")
-    );
+    let chinese = models(&["--lang", "zh"]).done();
+    // Every row and heading of the table that this began with.
+    for title in [
+        "LLaMA",
+        "LLaMA-2",
+        "Alpaca",
+        "BELLE",
+        "Baichuan",
+        "Baichuan-2",
+        "Qwen",
+        "ChatGLM-2",
+        "GLM",
+        "BLOOM",
+        "OPT",
+        "PaLM",
+        "T5",
+        "FLAN",
+        "FLAN-T5",
+        "CoT",
+    ] {
+        for table in [&table, &chinese] {
+            let row = format!("\n{title} (");
+            assert!(table.contains(&row), "{title}");
+        }
+    }
+    for heading in ["LLaMA等小模型", "100B以上大模型", "基于指令微调"] {
+        assert!(chinese.contains(heading), "{heading}");
+    }
+    let card = models(&["chatglm2-6b"]).done();
+    for wanted in [
+        "structure: prefix LM",
+        "training tokens: 1.4T",
+        "PE: RoPE",
+        "attention, FFN: multi-query",
+        "norm: RMSNorm",
+        "MSL: 32768",
+        "activation: SwiGLU",
+        "parameters: 6B: 28 layers of 4096",
+        "notes: one cache for all queries",
+        "licence: ChatGLM2-6B",
+        "temperature 0.8, top_p 0.8",
+    ] {
+        assert!(card.contains(wanted), "{wanted:?} is not in\n{card}");
+    }
+    let card = models(&["ChatGLM2_6B", "--lang", "zh"]).done();
+    for wanted in [
+        "模型结构",
+        "训练数据",
+        "参数结构",
+        "MSL: 32768",
+        "激活函数",
+        "备注",
+    ] {
+        assert!(card.contains(wanted), "{wanted:?} is not in\n{card}");
+    }
     let message = models(&["chatgml2-6b"]).failed(1);
     assert!(message.contains("chatglm2-6b"), "{message}");
 }

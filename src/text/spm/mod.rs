@@ -87,6 +87,7 @@ pub(super) struct Spm {
     greedy: Vec<u32>,
     /// Added to every id of the file (ChatGLM-6B's image tokens come first).
     id_offset: u32,
+    byte_fallback: bool,
 }
 
 enum Segmenter {
@@ -168,6 +169,7 @@ impl Spm {
             dialect: Dialect::Plain,
             greedy: Vec::new(),
             id_offset: 0,
+            byte_fallback: v.byte_fallback,
         })
     }
 
@@ -176,6 +178,35 @@ impl Spm {
         self.dialect = Dialect::Ice;
         self.id_offset = id_offset;
         self
+    }
+
+    /// The pieces by their ids, less [`Self::with_ice`]'s offset.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    pub fn algorithm(&self) -> Algorithm {
+        match self.segmenter {
+            Segmenter::Bpe => Algorithm::Bpe,
+            Segmenter::Unigram(_) => Algorithm::Unigram,
+        }
+    }
+
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub fn normalizer(&self) -> &Normalizer {
+        &self.normalizer
+    }
+
+    pub fn has_byte_fallback(&self) -> bool {
+        self.byte_fallback
+    }
+
+    /// The piece for characters that have none.
+    pub fn unk(&self) -> Option<u32> {
+        self.unk
     }
 
     /// Replaces the texts that become ids when special tokens are parsed.

@@ -61,6 +61,14 @@ impl Charsmap {
         Ok(Some(Self { units, texts }))
     }
 
+    /// The table as [`Self::parse`] reads it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let size = 4 * self.units.len() as u32;
+        let units = self.units.iter().flat_map(|u| u.to_le_bytes());
+        let bytes = size.to_le_bytes().into_iter().chain(units);
+        bytes.chain(self.texts.iter().copied()).collect()
+    }
+
     fn unit(&self, at: usize) -> Option<Unit> {
         self.units.get(at).copied().map(Unit)
     }

@@ -24,6 +24,7 @@ const FORMATS: &[(&str, &str)] = formats![
     "plain",
     "qwen",
     "qwen3",
+    "zephyr",
 ];
 
 pub(super) fn source(name: &str) -> Option<&'static str> {

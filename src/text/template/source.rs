@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::ChatTemplate;
-use crate::text::config::{read, read_object};
+use crate::text::files::Files;
 use crate::weights::gguf::Metadata;
 use crate::{Error, Result};
 
@@ -13,12 +13,13 @@ const KEY: &str = "chat_template";
 const GGUF_KEY: &str = "tokenizer.chat_template";
 
 pub(super) fn from_folder(folder: &Path) -> Result<Option<ChatTemplate>> {
+    let files = Files::folder(folder);
     let config_path = folder.join("tokenizer_config.json");
-    let config = read_object(&config_path)?;
+    let config = files.object("tokenizer_config.json")?;
     let path = folder.join("chat_template.jinja");
-    let (name, source) = match read(&path)? {
+    let (name, source) = match files.read("chat_template.jinja")? {
         Some(bytes) => {
-            let source = String::from_utf8(bytes)
+            let source = String::from_utf8(bytes.into_owned())
                 .map_err(|_| Error::format(&path, "not UTF-8; a Jinja template is wanted"))?;
             (path.display().to_string(), source)
         }

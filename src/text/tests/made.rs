@@ -33,7 +33,7 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// A SentencePiece model: pieces with score and type, model type, flags of the normaliser.
-fn model(
+pub(super) fn model(
     pieces: &[(&str, f32, u8)],
     model_type: u8,
     byte_fallback: bool,
@@ -56,7 +56,8 @@ fn model(
     out
 }
 
-const MARKS: [(&str, f32, u8); 3] = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3)];
+pub(super) const MARKS: [(&str, f32, u8); 3] =
+    [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3)];
 
 #[test]
 fn bpe_merges_by_score_and_takes_unused_pieces_apart() {
@@ -127,7 +128,7 @@ fn unigram_finds_the_best_sum() {
 }
 
 /// A byte-level vocabulary of single bytes and `ab`.
-fn byte_level_vocab() -> serde_json::Map<String, serde_json::Value> {
+pub(super) fn byte_level_vocab() -> serde_json::Map<String, serde_json::Value> {
     let mut vocab = serde_json::Map::new();
     for (id, byte) in (0..=255u8).enumerate() {
         vocab.insert(crate::text::byte_level::piece(&[byte]), id.into());
@@ -388,7 +389,7 @@ fn gguf_files_that_lack_or_contradict() {
                 ),
                 (
                     "tokenizer.ggml.precompiled_charsmap",
-                    Value::Array(Array::Other(vec![Value::U8(255); 5])),
+                    Value::Array(Array::U8(vec![255; 5])),
                 ),
             ],
             "tokenizer.ggml.precompiled_charsmap",

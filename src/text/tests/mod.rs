@@ -258,7 +258,7 @@ fn tokenizer_json_equals_its_gguf() {
             panic!("{name} is byte-level BPE");
         };
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("tokenizer.json"), hf.to_json()).unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), hf.to_json().unwrap()).unwrap();
         let json = Tokenizer::from_folder(folder.path()).unwrap().unwrap();
         for (text, ids) in pairs(name) {
             assert_eq!(

@@ -14,6 +14,8 @@ pub fn to_json(metadata: &Metadata) -> Map<String, serde_json::Value> {
                 map.insert(format!("{key}.length"), json!(tokens.len()));
             }
             _ if key.starts_with("tokenizer.") => {}
+            // Files that are carried whole.
+            Value::Array(Array::U8(_)) => {}
             _ => {
                 map.insert(key.to_string(), value_to_json(value));
             }
@@ -41,6 +43,7 @@ fn value_to_json(value: &Value) -> serde_json::Value {
         Value::Array(Array::F32(v)) => json!(v),
         Value::Array(Array::I32(v)) => json!(v),
         Value::Array(Array::U32(v)) => json!(v),
+        Value::Array(Array::U8(v)) => json!(v),
         Value::Array(Array::Other(v)) => v.iter().map(value_to_json).collect(),
     }
 }

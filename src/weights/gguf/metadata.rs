@@ -30,6 +30,7 @@ pub enum Array {
     F32(Vec<f32>),
     I32(Vec<i32>),
     U32(Vec<u32>),
+    U8(Vec<u8>),
     /// Any other element type.
     Other(Vec<Value>),
 }
@@ -83,6 +84,14 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// Entries that `path` is to hold.
+    pub fn new(path: &std::path::Path, entries: impl IntoIterator<Item = (String, Value)>) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            values: entries.into_iter().collect(),
+        }
+    }
+
     /// The file that this was read from.
     pub fn path(&self) -> &std::path::Path {
         &self.path

@@ -275,6 +275,7 @@ impl<'a> Parser<'a> {
             })
         };
         Ok(match kind {
+            0 => Array::U8(self.bytes(n)?.to_vec()),
             4 => Array::U32(words(self.bytes(n * 4)?).map(u32::from_le_bytes).collect()),
             5 => Array::I32(words(self.bytes(n * 4)?).map(i32::from_le_bytes).collect()),
             6 => Array::F32(words(self.bytes(n * 4)?).map(f32::from_le_bytes).collect()),

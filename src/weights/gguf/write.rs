@@ -163,6 +163,10 @@ fn write_array(out: &mut impl Write, array: &Array) -> std::io::Result<()> {
             header(out, 4, v.len())?;
             v.iter().try_for_each(|x| out.write_all(&x.to_le_bytes()))
         }
+        Array::U8(v) => {
+            header(out, 0, v.len())?;
+            out.write_all(v)
+        }
         Array::Other(v) => {
             header(out, v.first().map_or(0, kind), v.len())?;
             v.iter().try_for_each(|x| write_value(out, x))
