@@ -144,6 +144,14 @@ fn layers(arch: &str, spec: &Spec) -> Vec<String> {
         ),
         (a, b) => found.push(format!("its activation is {a:?}, not {b:?}")),
     }
+    if let Structure::EncoderDecoder(sides) = spec.structure
+        && spec.n_layers > sides.encoder_layers
+    {
+        found.push(format!(
+            "it cannot run a decoder of {} layers after an encoder of {}",
+            spec.n_layers, sides.encoder_layers
+        ));
+    }
     if arch == "chatglm" && spec.norm.kind != NormKind::Rms {
         found.push("it has RMSNorm only, and cannot load this model".to_string());
     }

@@ -179,9 +179,7 @@ fn words(text: &str) -> Vec<&str> {
     let (mut begin, mut last) = (0, None::<char>);
     for (at, c) in text.char_indices() {
         let wide = |c: char| c.width() == Some(2);
-        let breaks = last.is_some_and(|last| {
-            (last == ' ' && c != ' ') || ((wide(last) || wide(c)) && last != ' ' && c != ' ')
-        });
+        let breaks = last.is_some_and(|last| c != ' ' && (last == ' ' || wide(last) || wide(c)));
         if breaks && !CLOSING.contains(c) && last.is_none_or(|l| !"（【“".contains(l)) {
             words.push(&text[begin..at]);
             begin = at;

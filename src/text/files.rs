@@ -79,7 +79,7 @@ impl<'a> Files<'a> {
     pub fn object(&self, name: &str) -> Result<Map<String, Json>> {
         match self.read(name)? {
             Some(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|e| Error::format(&self.path(name), e.to_string())),
+                .map_err(|e| Error::format(self.path(name), e.to_string())),
             None => Ok(Map::new()),
         }
     }
