@@ -212,11 +212,15 @@ fn tokenizer(texts: &Texts) -> String {
     out
 }
 
-/// Ids with their pieces.
+/// Ids with what they spell; a part of a character as the vocabulary writes it.
 fn named(ids: &[u32], tokenizer: &Tokenizer) -> String {
-    let one = |&id: &u32| match tokenizer.piece(id) {
-        Some(piece) => format!("{id} {piece:?}"),
-        None => id.to_string(),
+    let one = |&id: &u32| {
+        let bytes = tokenizer.token_bytes(id);
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        match text.or_else(|| tokenizer.piece(id)) {
+            Some(text) => format!("{id} {text:?}"),
+            None => id.to_string(),
+        }
     };
     match ids {
         [] => "nothing".to_string(),

@@ -69,6 +69,10 @@ fn builtin_formats() {
             "phi-3",
             "<|system|>\nbe<|end|>\n<|user|>\nq1<|end|>\n<|assistant|>\na1<|end|>\n<|user|>\nq2<|end|>\n<|assistant|>\n",
         ),
+        (
+            "zephyr",
+            "<|system|>\nbe</s>\n<|user|>\nq1</s>\n<|assistant|>\na1</s>\n<|user|>\nq2</s>\n<|assistant|>\n",
+        ),
         ("plain", "be\nq1\na1\nq2"),
     ];
     for (name, wanted) in cases {
