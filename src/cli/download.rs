@@ -5,21 +5,24 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::completions;
 use super::figures::bytes;
-use super::flags::HubArgs;
+use super::flags::{HubArgs, Quant};
 use super::interrupt::Interrupt;
 use super::open::hub_options;
 use super::output::Output;
+use super::preflight::{Purpose, Report};
 use super::progress::HubBars;
 use super::ui::Ui;
-use crate::hub::{HubOptions, HubRef, ModelRef, fetch, plan, resolve};
+use crate::hub::{HubOptions, ModelRef, Plan, Preflight, fetch, plan, resolve};
+use crate::nn::Storage;
 
 /// Fetch models into the Hub's shared cache; prints where they are
 #[derive(Debug, Args)]
 #[command(after_help = VARIABLES)]
 pub struct DownloadArgs {
     /// Cards' names or hub ids ORG/NAME[@REVISION][:FILE_OR_QUANT]
-    #[arg(value_name = "MODEL", required = true)]
+    #[arg(value_name = "MODEL", required = true, add = completions::hub_models())]
     models: Vec<String>,
     #[command(flatten)]
     hub: HubArgs,
@@ -32,9 +35,15 @@ pub struct DownloadArgs {
     /// Fetch into this folder as plain files instead of the cache
     #[arg(long, value_name = "DIR")]
     local_dir: Option<PathBuf>,
-    /// Show files and sizes; fetch nothing
+    /// Show files, sizes and what the model will take; fetch nothing
     #[arg(long)]
     dry_run: bool,
+    /// Reckon the memory at this quantization; the files are the same
+    #[arg(long, value_name = "TYPE")]
+    quant: Option<Quant>,
+    /// Fetch even what the disk or the memory cannot hold, or wick cannot run
+    #[arg(long)]
+    force: bool,
 }
 
 const VARIABLES: &str = "\
@@ -47,6 +56,7 @@ pub fn run(args: &DownloadArgs, ui: &Ui) -> Result<()> {
     options.include = args.include.clone();
     options.exclude = args.exclude.clone();
     options.local_dir = args.local_dir.clone();
+    options.force = args.force;
     Interrupt::install()?;
     let mut out = Output::new();
     for name in &args.models {
@@ -54,39 +64,53 @@ pub fn run(args: &DownloadArgs, ui: &Ui) -> Result<()> {
         let ModelRef::Hub(hub) = &reference else {
             bail!("{name}: this is a local model already; name a card or a hub id");
         };
-        let note = hub.card.and_then(|c| c.note.as_deref());
-        if let Some(note) = note {
+        if let Some(note) = hub.card.and_then(|c| c.note.as_deref()) {
             ui.note(note);
         }
-        match args.dry_run {
-            true => dry_run(hub, &options, ui, &mut out)?,
-            false => {
-                let bars = HubBars::new(*ui);
-                let files = match options.offline {
-                    true => resolve(&reference, &options, &bars)?,
-                    false => fetch(&plan(hub, &options, &bars)?, &options, &bars)?,
-                };
-                out.line(&files.path().display().to_string())?;
+        let bars = HubBars::new(*ui);
+        if options.offline && !args.dry_run {
+            let files = resolve(&reference, &options, &bars)?;
+            out.line(&files.path().display().to_string())?;
+            continue;
+        }
+        let plan = plan(hub, &options, &bars)?;
+        if args.dry_run || plan.missing_bytes() > 0 {
+            let report = report(args, &plan, &options, &bars)?;
+            match args.dry_run {
+                true => list(&plan, &report, &mut out)?,
+                false => report.show(&plan, ui),
             }
+            report.refuse(args.force)?;
+        }
+        if !args.dry_run {
+            let files = fetch(&plan, &options, &bars)?;
+            out.line(&files.path().display().to_string())?;
         }
     }
     Ok(())
 }
 
-/// What would be fetched.
-fn dry_run(hub: &HubRef, options: &HubOptions, ui: &Ui, out: &mut Output) -> Result<()> {
-    let bars = HubBars::new(*ui);
-    let plan = plan(hub, options, &bars)?;
+fn report(
+    args: &DownloadArgs,
+    plan: &Plan,
+    options: &HubOptions,
+    bars: &HubBars,
+) -> Result<Report> {
+    let storage = args.quant.map_or(Storage::AsStored, |quant| quant.0);
+    let preflight = Preflight::new(plan, options, bars)?;
+    Ok(Report::new(plan, &preflight, Purpose::Run(storage)))
+}
+
+/// What would be fetched, and what it would take.
+fn list(plan: &Plan, report: &Report, out: &mut Output) -> Result<()> {
     out.line(&format!("{} at {}", plan.model, plan.commit))?;
     for file in &plan.files {
         let here = if file.here { "  (here)" } else { "" };
         let size = bytes(file.remote.size);
         out.line(&format!("  {size:>10}  {}{here}", file.remote.path))?;
     }
-    out.line(&format!(
-        "  {:>10}  in all, {} to fetch",
-        bytes(plan.bytes()),
-        bytes(plan.missing_bytes())
-    ))?;
+    for line in &report.lines {
+        out.line(line)?;
+    }
     Ok(())
 }

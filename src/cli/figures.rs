@@ -1,4 +1,6 @@
-//! How long things took, for people.
+//! Figures for people: how long things took, how large they are.
+
+pub use crate::hub::readable_bytes as bytes;
 
 /// Time and number of tokens of one answer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,21 +48,6 @@ fn rate(n: usize, seconds: f64) -> Option<f64> {
     (n > 0 && seconds > 0.0).then(|| n as f64 / seconds)
 }
 
-/// Bytes as people read them.
-pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = n as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{n} B"),
-        _ => format!("{value:.1} {}", UNITS[unit]),
-    }
-}
-
 /// A number of parameters: 1.10 B, 260.0 K.
 pub fn params(n: usize) -> String {
     match n {
@@ -77,9 +64,6 @@ mod tests {
 
     #[test]
     fn sizes_are_rounded_to_their_unit() {
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(1536), "1.5 KiB");
-        assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
         assert_eq!(params(1_100_000_000), "1.10 B");
         assert_eq!(params(260_032), "260.0 K");
     }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
+use super::completions;
 use crate::generate::Cot;
 use crate::nn::{CacheType, Storage};
 use crate::quant::Encoding;
@@ -19,7 +20,8 @@ pub struct ModelArgs {
         long,
         value_name = "MODEL",
         env = "WICK_MODEL",
-        hide_env_values = true
+        hide_env_values = true,
+        add = completions::models()
     )]
     pub model: Option<String>,
     #[command(flatten)]
@@ -61,10 +63,16 @@ pub struct LoadArgs {
         hide_env_values = true
     )]
     pub threads: Option<usize>,
+    /// Fetch and load even what the disk or the memory cannot hold
+    #[arg(long)]
+    pub force: bool,
+    /// Keep no quantized copy of a downloaded model for the next start with the same --quant
+    #[arg(long)]
+    pub no_quant_cache: bool,
 }
 
 /// How much a model remembers.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ContextArgs {
     /// Tokens of prompt and answer together [default: the model's, as far as memory goes]
     #[arg(short, long, value_name = "N")]

@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use clap::Args;
 
+use super::completions;
 use super::figures::{bytes, params};
 use super::flags::{ContextArgs, HubArgs, LoadArgs};
-use super::open::{self, Found, Texts};
+use super::open::{self, Found, Need, Texts};
 use super::output::Output;
+use super::preflight::Purpose;
 use super::prompt::{self, Prompt};
 use super::settings;
 use super::ui::Ui;
@@ -22,7 +24,12 @@ use crate::weights::packed::Fit;
 #[derive(Debug, Args)]
 pub struct InspectArgs {
     /// A folder, a file, a card's name or a hub id
-    #[arg(value_name = "MODEL", env = "WICK_MODEL", hide_env_values = true)]
+    #[arg(
+        value_name = "MODEL",
+        env = "WICK_MODEL",
+        hide_env_values = true,
+        add = completions::models()
+    )]
     model: String,
     #[command(flatten)]
     hub: HubArgs,
@@ -54,7 +61,11 @@ pub struct InspectArgs {
 }
 
 pub fn run(args: &InspectArgs, ui: &Ui) -> Result<()> {
-    let found = open::find(&args.model, &args.hub, ui)?;
+    let need = Need {
+        purpose: Purpose::Read,
+        force: args.load.force,
+    };
+    let found = open::find(&args.model, &args.hub, need, ui)?;
     let mut out = Output::new();
     out.line(&columns(&found))?;
     out.line(&tensors(&found, args.tensors)?)?;

@@ -1,5 +1,6 @@
 //! Ctrl-C: stops an answer softly where one is being made, the process otherwise.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,39 @@ use anyhow::{Context, Result};
 
 use super::exit;
 
+/// Files and folders to be removed when Ctrl-C ends the process at once.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// While this lives, Ctrl-C removes a file or a folder when it ends the process.
+#[must_use]
+pub struct Unfinished(PathBuf);
+
+/// Removes `path`, a file or a folder, if Ctrl-C ends the process.
+pub fn remove_if_stopped(path: PathBuf) -> Unfinished {
+    if let Ok(mut unfinished) = UNFINISHED.lock() {
+        unfinished.push(path.clone());
+    }
+    Unfinished(path)
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Ok(mut unfinished) = UNFINISHED.lock() {
+            unfinished.retain(|path| *path != self.0);
+        }
+    }
+}
+
+/// What is said when Ctrl-C ends the process at once.
+static LAST_WORDS: Mutex<Option<&'static str>> = Mutex::new(None);
+
+/// Says `words` if Ctrl-C ends the process.
+pub fn last_words(words: Option<&'static str>) {
+    if let Ok(mut last) = LAST_WORDS.lock() {
+        *last = words;
+    }
+}
+
 /// The process's handler of Ctrl-C (and SIGTERM, SIGHUP).
 #[derive(Clone, Default)]
 pub struct Interrupt {
@@ -15,8 +49,6 @@ pub struct Interrupt {
     flag: Arc<AtomicBool>,
     /// Whether Ctrl-C only sets `flag`.
     soft: Arc<AtomicBool>,
-    /// Files and folders to be removed when the process ends at once.
-    unfinished: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 impl Interrupt {
@@ -33,13 +65,16 @@ impl Interrupt {
         if self.soft.load(Ordering::SeqCst) && !self.flag.swap(true, Ordering::SeqCst) {
             return;
         }
-        let unfinished = self.unfinished.lock().map(|f| f.clone());
+        let unfinished = UNFINISHED.lock().map(|f| f.clone());
         for path in unfinished.unwrap_or_default() {
             // The process is on its way out; there is nobody to tell.
             let _ = match path.is_dir() {
                 true => std::fs::remove_dir_all(path),
                 false => std::fs::remove_file(path),
             };
+        }
+        if let Some(words) = LAST_WORDS.lock().ok().and_then(|mut w| w.take()) {
+            let _ = writeln!(std::io::stderr(), "\n{words}");
         }
         std::process::exit(i32::from(exit::INTERRUPTED));
     }
@@ -54,13 +89,6 @@ impl Interrupt {
         self.flag.store(false, Ordering::SeqCst);
         self.soft.store(true, Ordering::SeqCst);
         Softly(self.clone())
-    }
-
-    /// Removes `path`, a file or a folder, if Ctrl-C ends the process.
-    pub fn remove_if_stopped(&self, path: PathBuf) {
-        if let Ok(mut unfinished) = self.unfinished.lock() {
-            unfinished.push(path);
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod answer;
 mod bench;
 mod chat;
 mod completions;
+mod copy;
 mod cot;
 mod download;
 mod exit;
@@ -17,6 +18,7 @@ mod json;
 mod models;
 mod open;
 mod output;
+mod preflight;
 mod progress;
 mod prompt;
 mod quantize;
@@ -61,6 +63,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    completions::answer();
     let arguments = std::env::args_os().map(dashed_scan());
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
@@ -77,7 +80,7 @@ pub fn main() -> ExitCode {
         Command::Download(args) => download::run(args, &ui),
         Command::Quantize(args) => quantize::run(args, &ui),
         Command::Bench(args) => bench::run(args, &ui),
-        Command::Models(args) => models::run(args),
+        Command::Models(args) => models::run(args, &ui),
         Command::Inspect(args) => inspect::run(args, &ui),
         Command::Completions(args) => completions::run(args),
     };

@@ -1,23 +1,39 @@
 //! `wick models`: the table of families and their models.
 
-use std::collections::BTreeSet;
+mod cached;
+mod rm;
+
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use anyhow::{Result, bail};
+<<<<<<< HEAD
 use clap::{Args, ValueEnum};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+=======
+use clap::{Args, Subcommand, ValueEnum};
+>>>>>>> 0fb633c (Preflight, what is cached, quantized copies, completion of models; the built program against the stand-in)
 
+use self::cached::Cached;
+use super::completions;
 use super::output::Output;
+use super::ui::Ui;
 use crate::demo;
+use crate::hub::HubOptions;
 use crate::hub::card::{self, Card, Family, Text};
-use crate::hub::{HubOptions, cache};
 
-/// List the models that have a name, or show one card in full
+/// List the models that have a name, or that are cached; show one card in full; remove
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ModelsArgs {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// A model or a family; all without it
+    #[arg(add = completions::cards_and_families())]
     name: Option<String>,
+    /// List what the cache holds, whoever fetched it, with sizes
+    #[arg(long, conflicts_with = "name")]
+    cached: bool,
     /// Language of the table [default: Chinese in a Chinese locale, English otherwise]
     #[arg(long, value_enum)]
     lang: Option<Language>,
@@ -29,10 +45,26 @@ enum Language {
     Zh,
 }
 
-pub fn run(args: &ModelsArgs) -> Result<()> {
-    let language = args.lang.unwrap_or_else(locale);
-    let cached = cached();
+#[derive(Debug, Subcommand)]
+enum Action {
+    Rm(rm::RmArgs),
+}
+
+pub fn run(args: &ModelsArgs, ui: &Ui) -> Result<()> {
+    if let Some(Action::Rm(args)) = &args.action {
+        return rm::run(args, ui);
+    }
     let mut out = Output::new();
+    if args.cached {
+        let cache = HubOptions::from_env()?.cache;
+        out.text(&Cached::read(&cache)?.listing(&cache))?;
+        return Ok(());
+    }
+    let language = args.lang.unwrap_or_else(locale);
+    // Where there is no cache, nothing is in it.
+    let cached = HubOptions::from_env().ok();
+    let cached = cached.and_then(|options| Cached::read(&options.cache).ok());
+    let cached = cached.unwrap_or_default();
     let Some(name) = &args.name else {
         out.text(&table(language, &cached))?;
         return Ok(());
@@ -74,20 +106,6 @@ fn locale() -> Language {
     }
 }
 
-/// Hub ids of what the cache holds, in lower case; nothing where there is no cache.
-fn cached() -> BTreeSet<String> {
-    let list = HubOptions::from_env().and_then(|options| cache::list(&options.cache));
-    let models = list.unwrap_or_default().into_iter();
-    models
-        .map(|m| m.repo.to_string().to_ascii_lowercase())
-        .collect()
-}
-
-fn is_cached(card: &Card, cached: &BTreeSet<String>) -> bool {
-    let mut repos = card.hub.iter().chain(&card.gguf);
-    repos.any(|repo| cached.contains(&repo.to_ascii_lowercase()))
-}
-
 fn said(text: &Text, language: Language) -> &str {
     match (language, &text.zh) {
         (Language::Zh, Some(zh)) => zh,
@@ -102,6 +120,7 @@ fn word(language: Language, en: &'static str, zh: &'static str) -> &'static str 
     }
 }
 
+<<<<<<< HEAD
 /// The table: a family's columns, then its models.
 fn table(language: Language, cached: &BTreeSet<String>) -> String {
     let mut out = String::new();
@@ -123,6 +142,36 @@ fn table(language: Language, cached: &BTreeSet<String>) -> String {
                 let _ = writeln!(out, "  {:<26} {repo}{here}", card.name);
             }
             out.push('\n');
+=======
+/// One line for each model, under its family's columns.
+fn table(language: Language, cached: &Cached) -> String {
+    let mut out = String::new();
+    for family in card::families() {
+        let columns = [
+            said(&family.structure, language),
+            said(&family.sizes, language),
+            said(&family.position, language),
+            said(&family.attention, language),
+            said(&family.norm, language),
+            said(&family.activation, language),
+        ];
+        let _ = writeln!(
+            out,
+            "{} ({}): {}; {} {}",
+            family.title,
+            family.name,
+            columns.join("; "),
+            word(language, "context", "上下文"),
+            family.context
+        );
+        for card in &family.models {
+            let here = match cached.has(card) {
+                true => word(language, "  [cached]", "  [已缓存]"),
+                false => "",
+            };
+            let repo = card.hub.as_deref().unwrap_or("-");
+            let _ = writeln!(out, "  {:<26} {repo}{here}", card.name);
+>>>>>>> 0fb633c (Preflight, what is cached, quantized copies, completion of models; the built program against the stand-in)
         }
     }
     let more = word(
@@ -236,7 +285,7 @@ fn family_rows(family: &Family, language: Language) -> String {
     out
 }
 
-fn card_rows(card: &Card, cached: &BTreeSet<String>) -> String {
+fn card_rows(card: &Card, cached: &Cached) -> String {
     let mut out = format!("\n{}\n", card.name);
     let mut row = |name: &str, value: &str| {
         let _ = writeln!(out, "  {name:<18} {value}");
@@ -248,7 +297,7 @@ fn card_rows(card: &Card, cached: &BTreeSet<String>) -> String {
     if let Some(gguf) = &card.gguf {
         row("GGUF", gguf);
     }
-    row("cached", if is_cached(card, cached) { "yes" } else { "no" });
+    row("cached", &cached.of_card(card));
     row(
         "chat format",
         card.chat.as_deref().unwrap_or("none (a base model)"),

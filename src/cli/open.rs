@@ -6,14 +6,17 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use super::copy;
 use super::exit::usage;
 use super::flags::{HubArgs, LoadArgs, ModelArgs};
+use super::preflight::{Purpose, Report};
 use super::progress::{HubBars, Steps};
 use super::settings;
 use super::ui::Ui;
 use crate::demo;
+use crate::hub::cache::Snapshot;
 use crate::hub::card::{self, Card};
-use crate::hub::{HubOptions, ModelRef, resolve};
+use crate::hub::{HubOptions, ModelFiles, ModelRef, Preflight, resolve_after};
 use crate::load::{Opened, Origin};
 use crate::model::Model;
 use crate::nn::Storage;
@@ -26,6 +29,8 @@ pub struct Found {
     pub name: String,
     pub opened: Opened,
     pub card: Option<&'static Card>,
+    /// What it is of, and in which cache, where it was fetched.
+    pub fetched: Option<(PathBuf, Snapshot)>,
 }
 
 /// The Hub's options from the environment and the flags.
@@ -40,48 +45,87 @@ pub fn hub_options(flags: &HubArgs) -> Result<HubOptions> {
 pub struct Located {
     pub path: PathBuf,
     pub card: Option<&'static Card>,
+    /// What it is of, and in which cache, where it was fetched.
+    pub fetched: Option<(PathBuf, Snapshot)>,
 }
 
-/// Finds `name`, fetching it where needed.
-pub fn locate(name: &str, hub: &HubArgs, ui: &Ui) -> Result<Located> {
+/// Finds `name`, fetching it where needed and possible.
+pub fn locate(name: &str, hub: &HubArgs, need: Need, ui: &Ui) -> Result<Located> {
     let reference = ModelRef::parse(name)?;
     Ok(match &reference {
         ModelRef::Hub(of_hub) => {
-            let bars = HubBars::new(*ui);
-            let files = resolve(&reference, &hub_options(hub)?, &bars)?;
+            let options = HubOptions {
+                force: need.force,
+                ..hub_options(hub)?
+            };
+            let files = obtain(&reference, &options, need, ui)?;
+            let snapshot = Snapshot::of(&options.cache, &files);
             Located {
                 path: files.path().to_path_buf(),
                 card: of_hub.card,
+                fetched: snapshot.map(|snapshot| (options.cache, snapshot)),
             }
         }
         ModelRef::Folder(path) | ModelRef::Gguf(path) | ModelRef::Safetensors(path) => Located {
             path: path.clone(),
+<<<<<<< HEAD
             // A folder may be called like a card, or like its repository.
             card: path
                 .file_name()
                 .and_then(|name| card_named(&name.to_string_lossy())),
+=======
+            card: None,
+            fetched: None,
+>>>>>>> 0fb633c (Preflight, what is cached, quantized copies, completion of models; the built program against the stand-in)
         },
     })
 }
 
-/// Finds `name`, fetching it where needed, and reads its configuration.
-pub fn find(name: &str, hub: &HubArgs, ui: &Ui) -> Result<Found> {
+/// Finds `name`, fetching it where needed and possible, and reads its configuration.
+pub fn find(name: &str, hub: &HubArgs, need: Need, ui: &Ui) -> Result<Found> {
     if name == demo::NAME && !Path::new(name).exists() {
         return Ok(Found {
             name: name.to_string(),
             opened: Opened::demo()?,
             card: None,
+            fetched: None,
         });
     }
+<<<<<<< HEAD
     let Located { path, card } = locate(name, hub, ui)?;
     let mut opened = Opened::open(&path)?;
     // A file that wick wrote names its card.
     let card = card.or_else(|| opened.card.as_deref().and_then(card_named));
     opened.card = card.map(|c| c.name.clone());
+=======
+    let Located {
+        path,
+        card,
+        fetched,
+    } = locate(name, hub, need, ui)?;
+>>>>>>> 0fb633c (Preflight, what is cached, quantized copies, completion of models; the built program against the stand-in)
     Ok(Found {
         name: name.to_string(),
         opened,
         card,
+        fetched,
+    })
+}
+
+/// What a model is wanted for, and whether it is to be fetched if it seems not to fit.
+#[derive(Debug, Clone, Copy)]
+pub struct Need {
+    pub purpose: Purpose,
+    pub force: bool,
+}
+
+/// A model of the Hub, after a look at what it will take.
+fn obtain(reference: &ModelRef, options: &HubOptions, need: Need, ui: &Ui) -> Result<ModelFiles> {
+    let bars = HubBars::new(*ui);
+    resolve_after(reference, options, &bars, |plan| -> Result<()> {
+        let report = Report::new(plan, &Preflight::new(plan, options, &bars)?, need.purpose);
+        report.show(plan, ui);
+        report.refuse(need.force)
     })
 }
 
@@ -126,12 +170,21 @@ pub struct Loaded {
 pub fn load(name: &str, hub: &HubArgs, flags: &LoadArgs, ui: &Ui) -> Result<Loaded> {
     let start = Instant::now();
     let device = settings::device(flags.device)?;
-    let found = find(name, hub, ui)?;
     let storage = settings::storage(flags);
+    let need = Need {
+        purpose: Purpose::Run(storage),
+        force: flags.force,
+    };
+    let found = find(name, hub, need, ui)?;
     note_blocks(&found.opened, storage, ui);
+    let copy = match flags.no_quant_cache {
+        true => None,
+        false => copy::of(&found, storage, ui),
+    };
     let mut bar = Steps::layers(ui);
     let mut step = |done: usize, all: usize| bar.at(done, all);
-    let model = found.opened.model(&device, storage, &mut step)?;
+    let opened = copy.as_ref().unwrap_or(&found.opened);
+    let model = opened.model(&device, storage, &mut step)?;
     bar.finish();
     note_packed(&found.opened, storage, ui)?;
     Ok(Loaded {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::interrupt::last_words;
 use super::output::visible;
 use super::ui::Ui;
 use crate::hub::{Event, Progress};
@@ -79,7 +80,19 @@ struct State {
     files: HashMap<String, ProgressBar>,
 }
 
-const BYTES: &str = "{msg:30!} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+const BYTES: &str = "{msg:30!} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+
+/// Moves a bar over what was here already, which says nothing about the speed.
+fn jump(bar: &ProgressBar, to: u64) {
+    // A bar that ticks by itself would take the step for a fast one at its next tick.
+    bar.disable_steady_tick();
+    bar.set_position(to);
+    bar.tick();
+    bar.reset_eta();
+    bar.enable_steady_tick(TICK);
+}
+
+const TICK: Duration = Duration::from_millis(200);
 
 impl HubBars {
     pub fn new(ui: Ui) -> Self {
@@ -98,9 +111,16 @@ impl HubBars {
         let bar = self.bars.add(ProgressBar::new(size));
         bar.set_style(style(BYTES));
         bar.set_message(visible(name).into_owned());
-        bar.set_position(at);
-        bar.enable_steady_tick(Duration::from_millis(200));
+        jump(&bar, at);
         bar
+    }
+}
+
+const STOPPED: &str = "stopped; the same command goes on where the download was";
+
+impl Drop for HubBars {
+    fn drop(&mut self) {
+        last_words(None);
     }
 }
 
@@ -111,14 +131,17 @@ impl Progress for HubBars {
         };
         match event {
             Event::Planned { files, bytes, here } if here < bytes => {
+                if !self.ui.is_quiet() {
+                    last_words(Some(STOPPED));
+                }
                 let total = self.add(&format!("{files} files"), bytes, here);
                 state.total = Some(total);
             }
             Event::Planned { .. } => {}
             Event::Started { file, size, at } => {
                 let bar = self.add(file, size, at);
-                if let Some(total) = &state.total {
-                    total.inc(at);
+                if let (Some(total), 1..) = (&state.total, at) {
+                    jump(total, total.position() + at);
                 }
                 state.files.insert(file.to_string(), bar);
             }
@@ -130,9 +153,9 @@ impl Progress for HubBars {
             Event::Restarted { file } => {
                 if let Some(bar) = state.files.get(file) {
                     if let Some(total) = &state.total {
-                        total.set_position(total.position().saturating_sub(bar.position()));
+                        jump(total, total.position().saturating_sub(bar.position()));
                     }
-                    bar.set_position(0);
+                    jump(bar, 0);
                 }
             }
             Event::Finished { file } => {

@@ -6,10 +6,13 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use tempfile::TempDir;
 
+use super::completions;
 use super::figures::bytes;
 use super::flags::{HubArgs, Quant};
-use super::interrupt::Interrupt;
+use super::interrupt::{Interrupt, remove_if_stopped};
+use super::open::Need;
 use super::output::Output;
+use super::preflight::Purpose;
 use super::progress::Steps;
 use super::ui::Ui;
 use super::{open, threads};
@@ -24,7 +27,7 @@ use crate::weights::xor;
 #[derive(Debug, Args)]
 pub struct QuantizeArgs {
     /// A folder, a file, a card's name or a hub id
-    #[arg(value_name = "MODEL")]
+    #[arg(value_name = "MODEL", add = completions::models())]
     model: String,
     /// The file to write
     #[arg(short, long, value_name = "OUT.gguf")]
@@ -38,7 +41,7 @@ pub struct QuantizeArgs {
     /// consolidated.00.pth, as the BELLE-LLaMA-*-enc are
     #[arg(long, value_name = "FOLDER")]
     base: Option<PathBuf>,
-    /// Overwrite the file if it exists
+    /// Overwrite the file if it exists; fetch even what the disk cannot hold
     #[arg(long)]
     force: bool,
     /// Threads that work [default: the physical cores]
@@ -58,19 +61,29 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
     if args.output.exists() && !args.force {
         bail!("{} exists; --force overwrites it", args.output.display());
     }
-    let interrupt = Interrupt::install()?;
-    interrupt.remove_if_stopped(crate::quantize::partial(&args.output));
+    Interrupt::install()?;
+    let need = Need {
+        purpose: Purpose::Read,
+        force: args.force,
+    };
+    let _unfinished = remove_if_stopped(crate::quantize::partial(&args.output));
     // The decrypted files, which are there while this lives.
     let mut plain = None;
     let opened = match &args.base {
-        None => open::find(&args.model, &args.hub, ui)?.opened,
+        None => open::find(&args.model, &args.hub, need, ui)?.opened,
         Some(base) => {
+<<<<<<< HEAD
             let open::Located { path, card } = open::locate(&args.model, &args.hub, ui)?;
             let mut opened = match xor::is_encrypted(&path) {
+=======
+            let path = open::locate(&args.model, &args.hub, need, ui)?.path;
+            match xor::is_encrypted(&path) {
+>>>>>>> 0fb633c (Preflight, what is cached, quantized copies, completion of models; the built program against the stand-in)
                 false => Opened::difference(&path, base)?,
                 true => {
-                    let folder = plain.insert(folder_beside(&args.output)?);
-                    interrupt.remove_if_stopped(folder.path().to_path_buf());
+                    let folder = folder_beside(&args.output)?;
+                    let unfinished = remove_if_stopped(folder.path().to_path_buf());
+                    let (folder, _) = plain.insert((folder, unfinished));
                     Opened::open(&decrypted(&path, base, folder.path(), ui)?)?
                 }
             };

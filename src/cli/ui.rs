@@ -24,6 +24,11 @@ impl Ui {
         self.terminal && !self.quiet
     }
 
+    /// Whether only errors are wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// A line that a user should know.
     pub fn note(&self, message: impl AsRef<str>) {
         self.line(&format!("note: {}", message.as_ref()));

@@ -113,6 +113,41 @@ pub fn find_repo(id: &str) -> Option<(&'static Family, &'static Card)> {
     all().find(|(_, card)| same(&card.hub) || same(&card.gguf))
 }
 
+/// Up to `limit` cards of the same family with fewer parameters, the largest first, as far as
+/// names tell (`qwen3-0.6b`, `bloom-560m`, `bloom-7b1`).
+pub fn smaller(family: &Family, card: &Card, limit: usize) -> Vec<&'static str> {
+    let Some(size) = parameters(&card.name) else {
+        return Vec::new();
+    };
+    let of_family = all().filter(|(f, _)| f.name == family.name);
+    let mut others: Vec<(f64, &'static str)> = of_family
+        .filter(|(_, c)| c.hub.is_some())
+        .filter_map(|(_, c)| Some((parameters(&c.name)?, c.name.as_str())))
+        .filter(|(other, _)| *other < size)
+        .collect();
+    others.sort_by(|a, b| b.0.total_cmp(&a.0));
+    others.into_iter().take(limit).map(|(_, n)| n).collect()
+}
+
+/// The number of parameters that a name states.
+fn parameters(name: &str) -> Option<f64> {
+    name.split('-').find_map(|word| {
+        let unit = word.find(['b', 'm'])?;
+        let (number, rest) = (&word[..unit], &word[unit + 1..]);
+        let number = match rest {
+            "" => number.parse::<f64>(),
+            // `7b1` is 7.1b.
+            tenths => format!("{number}.{tenths}").parse(),
+        };
+        let scale = if word.as_bytes()[unit] == b'b' {
+            1e9
+        } else {
+            1e6
+        };
+        Some(number.ok()? * scale)
+    })
+}
+
 fn fold(name: &str) -> String {
     name.to_ascii_lowercase().replace('_', "-")
 }
@@ -199,6 +234,17 @@ mod tests {
             find_repo("qwen/qwen3-0.6b-gguf").unwrap().1.name,
             "qwen3-0.6b"
         );
+    }
+
+    #[test]
+    fn smaller_models_of_the_family_are_named_largest_first() {
+        let smaller_than = |name: &str| {
+            let (family, card) = find(name).unwrap();
+            smaller(family, card, 2)
+        };
+        assert_eq!(smaller_than("qwen3-4b"), ["qwen3-1.7b", "qwen3-0.6b"]);
+        assert_eq!(smaller_than("bloom-7b1"), ["bloom-560m", "bloomz-560m"]);
+        assert!(smaller_than("qwen3-0.6b").is_empty());
     }
 
     #[test]

@@ -1,6 +1,49 @@
 //! Free space where files are to go.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::error::{HubError, Result};
+use super::fetch::Plan;
+use super::options::HubOptions;
+use super::place::Place;
+
+/// What a plan asks of the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Where the files go; it need not exist yet.
+    pub folder: PathBuf,
+    /// Bytes still to come; beginnings that earlier runs left are not counted.
+    pub needed: u64,
+    /// Bytes free, `None` where the system does not say.
+    pub free: Option<u64>,
+}
+
+impl Disk {
+    pub fn new(plan: &Plan, options: &HubOptions) -> Self {
+        let place = Place::new(options, &plan.model.repo);
+        let to_come = plan.files.iter().filter(|f| !f.here);
+        let begun: u64 = to_come.map(|f| place.begun(&f.remote)).sum();
+        let folder = options.local_dir.as_ref().unwrap_or(&options.cache);
+        Self {
+            folder: folder.clone(),
+            needed: plan.missing_bytes().saturating_sub(begun),
+            free: free_bytes(folder),
+        }
+    }
+
+    /// # Errors
+    /// [`HubError::DiskFull`] if less is free than needed.
+    pub fn check(&self) -> Result<()> {
+        match self.free {
+            Some(free) if free < self.needed => Err(HubError::DiskFull {
+                path: self.folder.clone(),
+                needed: self.needed,
+                free,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// Bytes that this user may still write below `path`, which need not exist yet; `None` where the
 /// system does not say.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::size::readable_bytes;
+
 /// The result of this room.
 pub type Result<T, E = HubError> = std::result::Result<T, E>;
 
@@ -81,7 +83,7 @@ pub enum HubError {
         repo: String,
         has_token: bool,
     },
-    /// 403: the repository is gated, or the token lacks the right.
+    /// 403: the repository is gated.
     #[error(
         "{repo} is gated: accept its conditions at {endpoint}/{repo} {}",
         if *has_token { "with the account of this token, and give the token read access to gated repositories" }
@@ -91,6 +93,17 @@ pub enum HubError {
         endpoint: String,
         repo: String,
         has_token: bool,
+    },
+    /// 403 without a gate: the token lacks the right, or something on the way refuses.
+    #[error(
+        "{url} answered 403{}: {}; if a proxy or firewall says this, set HF_ENDPOINT to a mirror that it lets through",
+        if message.is_empty() { String::new() } else { format!(" ({message})") },
+        if *has_token { "this token may not read it, give it read access" } else { "set HF_TOKEN if it is private" }
+    )]
+    Forbidden {
+        url: String,
+        has_token: bool,
+        message: String,
     },
     /// 429, and waiting did not help.
     #[error(
@@ -161,11 +174,23 @@ pub enum HubError {
         missing: Vec<String>,
     },
     /// The disk cannot hold it.
-    #[error("{} has {free} bytes free where {needed} are needed; free some (`wick models rm NAME`) or set HF_HUB_CACHE to another disk", path.display())]
+    #[error("{} has {} free where {} are needed; free some (`wick models rm NAME`) or set HF_HUB_CACHE to another disk", path.display(), readable_bytes(*free), readable_bytes(*needed))]
     DiskFull {
         path: PathBuf,
         needed: u64,
         free: u64,
+    },
+    /// The disk stopped taking it. What came is kept.
+    #[error(
+        "{file}: {} cannot be written after {} of {} ({source}); make room (`wick models rm NAME`, or HF_HUB_CACHE on another disk) and run the command again: it goes on from there",
+        path.display(), readable_bytes(*at), readable_bytes(*size)
+    )]
+    Write {
+        file: String,
+        path: PathBuf,
+        at: u64,
+        size: u64,
+        source: std::io::Error,
     },
     /// An option or environment variable that cannot be used.
     #[error("{name}: {message}")]

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::ModelFiles;
 use super::api::{self, RemoteFile};
 use super::cache::layout::{Here, Repo};
+use super::disk::Disk;
 use super::error::{HubError, Result};
 use super::http::Http;
 use super::name::HubRef;
@@ -43,6 +44,13 @@ impl Plan {
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|f| f.remote.size).sum()
+    }
+
+    /// Bytes of the weights files.
+    pub fn weight_bytes(&self) -> u64 {
+        let files = self.files.iter().map(|f| &f.remote);
+        let weights = files.filter(|f| weight_extension(&f.path).is_some());
+        weights.map(|f| f.size).sum()
     }
 
     /// Bytes still to be fetched (a beginning that an earlier run left is not counted as here).
@@ -109,7 +117,9 @@ pub fn plan(model: &HubRef, options: &HubOptions, progress: &dyn Progress) -> Re
 /// Any file cannot be fetched or has the wrong content. What came of it is kept for the next run.
 pub fn fetch(plan: &Plan, options: &HubOptions, progress: &dyn Progress) -> Result<ModelFiles> {
     let place = Place::new(options, &plan.model.repo);
-    enough_disk(plan, &place, options)?;
+    if !options.force {
+        Disk::new(plan, options).check()?;
+    }
     progress.event(Event::Planned {
         files: plan.files.len(),
         bytes: plan.bytes(),
@@ -200,26 +210,6 @@ pub(crate) fn opened(kind: &Kind, folder: &Path) -> ModelFiles {
         Kind::Folder => ModelFiles::Folder(folder.to_path_buf()),
         Kind::Gguf(file) => ModelFiles::Gguf(folder.join(file)),
         Kind::Safetensors(file) => ModelFiles::Safetensors(folder.join(file)),
-    }
-}
-
-/// Refuses before the first byte what the disk cannot hold.
-fn enough_disk(plan: &Plan, place: &Place, options: &HubOptions) -> Result<()> {
-    let folder = options.local_dir.as_ref().unwrap_or(&options.cache);
-    let begun: u64 = plan
-        .files
-        .iter()
-        .filter(|f| !f.here)
-        .map(|f| place.begun(&f.remote))
-        .sum();
-    let needed = plan.missing_bytes().saturating_sub(begun);
-    match super::disk::free_bytes(folder) {
-        Some(free) if free < needed => Err(HubError::DiskFull {
-            path: folder.clone(),
-            needed,
-            free,
-        }),
-        _ => Ok(()),
     }
 }
 

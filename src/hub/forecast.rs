@@ -65,26 +65,36 @@ impl Forecast {
 /// Bytes of memory that this process may still take: what the system has left, bounded by its
 /// control group; `None` where the system does not say.
 pub fn free_memory() -> Option<u64> {
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
-    let system = available(&read("/proc/meminfo")?)?;
-    let group = number("/sys/fs/cgroup/memory.max")
-        .zip(number("/sys/fs/cgroup/memory.current"))
-        .map(|(most, now)| most.saturating_sub(now));
-    Some(group.map_or(system, |group| group.min(system)))
+    let system = meminfo("MemAvailable:")?;
+    let group = control_group("memory.max").zip(control_group("memory.current"));
+    Some(match group {
+        Some((most, now)) => system.min(most.saturating_sub(now)),
+        None => system,
+    })
 }
 
-/// `MemAvailable` of Linux's meminfo, in bytes.
-fn available(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim()
-        .strip_suffix("kB")?
-        .trim()
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024)
+/// Bytes of memory that this process could have if all others had none: the machine's, bounded
+/// by its control group; `None` where the system does not say.
+pub fn all_memory() -> Option<u64> {
+    let system = meminfo("MemTotal:")?;
+    Some(control_group("memory.max").map_or(system, |most| most.min(system)))
+}
+
+/// A limit of this process's control group (version 2), `None` where there is none.
+fn control_group(file: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?;
+    text.trim().parse().ok()
+}
+
+/// A line of Linux's meminfo, in bytes.
+fn meminfo(key: &str) -> Option<u64> {
+    line(&std::fs::read_to_string("/proc/meminfo").ok()?, key)
+}
+
+fn line(meminfo: &str, key: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix(key))?;
+    let kib = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?;
+    kib.checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -108,7 +118,7 @@ mod tests {
     #[test]
     fn meminfo_is_read_in_bytes() {
         let text = "MemTotal:       100 kB\nMemAvailable:      7 kB\n";
-        assert_eq!(available(text), Some(7168));
-        assert_eq!(available("MemAvailable: many"), None);
+        assert_eq!(line(text, "MemAvailable:"), Some(7168));
+        assert_eq!(line("MemAvailable: many", "MemAvailable:"), None);
     }
 }

@@ -29,6 +29,9 @@ use super::transfer::{self, Source};
 /// The longest header that is read; vocabularies of GGUF files stay far below.
 const LONGEST_HEADER: u64 = 64 << 20;
 
+/// Small files that say what the tensors are; the last two of older GPTQ and AWQ checkpoints.
+const DECLARING: [&str; 3] = ["config.json", "quantize_config.json", "quant_config.json"];
+
 /// An outline in a temporary folder, which goes with it.
 #[derive(Debug)]
 pub struct Hollow {
@@ -72,7 +75,7 @@ pub fn hollow(
         return Ok(None);
     }
     for file in small {
-        if file.path == "config.json" || file.path.ends_with(".index.json") {
+        if DECLARING.contains(&file.path.as_str()) || file.path.ends_with(".index.json") {
             let part = folder.path().join(&file.path);
             let source = Source {
                 repo: &plan.model.repo,

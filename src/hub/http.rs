@@ -188,11 +188,7 @@ impl<'a> Http<'a> {
             status,
             code: text("x-error-code"),
             message: text("x-error-message"),
-            retry_after: text("retry-after")
-                .trim()
-                .parse()
-                .ok()
-                .map(Duration::from_secs),
+            retry_after: retry_after(text("retry-after")),
         };
         classify(self.options, said, bare(url), asked)
     }
@@ -292,6 +288,17 @@ fn client(
         endpoint: options.endpoint.clone(),
         reason: reason(&e),
     })
+}
+
+/// `Retry-After`: seconds, or a date (RFC 9110, 10.2.3); one that has passed is no wait.
+fn retry_after(value: &str) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = chrono::DateTime::parse_from_rfc2822(value).ok()?;
+    let wait = date.signed_duration_since(chrono::Utc::now());
+    Some(wait.to_std().unwrap_or_default())
 }
 
 /// An address without query and fragment, fit for a message.

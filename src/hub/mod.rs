@@ -12,7 +12,10 @@
 //! - the list of files ([`api`], page links stay with the endpoint);
 //! - the content ([`transfer`]): from the byte where the last attempt stopped, checked against
 //!   SHA-256 (large files) or git's hash (small ones) before it has a name;
-//! - redirects by hand ([`http`]): the token goes to the endpoint's own scheme, host and port.
+//! - redirects by hand ([`http`]): the token goes to the endpoint's own scheme, host and port;
+//! - configuration and headers before a download ([`hollow()`]), by ranges of the files.
+//!
+//! Beside the cache, never in it, lie wick's own quantized copies ([`cache::copies`]).
 //!
 //! # What a kill leaves
 //! A blob grows as `blobs/HASH.incomplete` under a lock that ends with the process, is checked,
@@ -39,22 +42,26 @@ mod options;
 mod partial;
 mod pick;
 mod place;
+mod preflight;
 mod progress;
 mod refusal;
 mod shards;
+mod size;
 mod transfer;
 
 use std::path::{Path, PathBuf};
 
 pub use api::{Hash, RemoteFile};
-pub use disk::free_bytes;
+pub use disk::{Disk, free_bytes};
 pub use error::{HubError, Result};
 pub use fetch::{Plan, PlannedFile, fetch, plan};
-pub use forecast::{Forecast, free_memory};
+pub use forecast::{Forecast, all_memory, free_memory};
 pub use hollow::{Hollow, hollow};
 pub use name::{FileSpec, HubRef, ModelRef, RepoId};
 pub use options::{HubOptions, Token};
+pub use preflight::{Alternative, LEAST_CONTEXT, Offer, Outline, Preflight, alternatives};
 pub use progress::{Event, Progress, Quiet};
+pub use size::readable_bytes;
 
 /// A model that is here, by how it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +92,20 @@ pub fn resolve(
     options: &HubOptions,
     progress: &dyn Progress,
 ) -> Result<ModelFiles> {
+    resolve_after(model, options, progress, |_| Ok(()))
+}
+
+/// As [`resolve`]; `check` sees what is to be fetched before it is, and may refuse. Where nothing
+/// is missing it is not asked.
+///
+/// # Errors
+/// As [`resolve`], and those of `check`.
+pub fn resolve_after<E: From<HubError>>(
+    model: &ModelRef,
+    options: &HubOptions,
+    progress: &dyn Progress,
+    check: impl FnOnce(&Plan) -> Result<(), E>,
+) -> Result<ModelFiles, E> {
     let hub = match model {
         ModelRef::Folder(path) => return Ok(ModelFiles::Folder(path.clone())),
         ModelRef::Gguf(path) => return Ok(ModelFiles::Gguf(path.clone())),
@@ -92,17 +113,34 @@ pub fn resolve(
         ModelRef::Hub(hub) => hub,
     };
     if options.offline {
-        return fetch::cached(hub, options);
+        return Ok(fetch::cached(hub, options)?);
     }
-    let fetched = plan(hub, options, progress).and_then(|plan| fetch(&plan, options, progress));
-    match fetched {
-        Err(error) if error.is_network() => {
-            let files = fetch::cached(hub, options).map_err(|_| error)?;
-            progress.event(Event::Note(
-                "the Hub cannot be reached; using what is cached",
-            ));
-            Ok(files)
-        }
-        other => other,
+    let plan = match plan(hub, options, progress) {
+        Ok(plan) => plan,
+        Err(error) => return Ok(stand_in(hub, options, progress, error)?),
+    };
+    if plan.missing_bytes() > 0 {
+        check(&plan)?;
     }
+    match fetch(&plan, options, progress) {
+        Ok(files) => Ok(files),
+        Err(error) => Ok(stand_in(hub, options, progress, error)?),
+    }
+}
+
+/// What is cached, where the Hub could not be asked.
+fn stand_in(
+    hub: &HubRef,
+    options: &HubOptions,
+    progress: &dyn Progress,
+    error: HubError,
+) -> Result<ModelFiles> {
+    if !error.is_network() {
+        return Err(error);
+    }
+    let files = fetch::cached(hub, options).map_err(|_| error)?;
+    progress.event(Event::Note(
+        "the Hub cannot be reached; using what is cached",
+    ));
+    Ok(files)
 }

@@ -51,6 +51,8 @@ pub struct HubOptions {
     pub exclude: Vec<String>,
     /// Fetch into this folder as plain files instead of the cache (--local-dir).
     pub local_dir: Option<PathBuf>,
+    /// Begin even where the disk says that it cannot hold the files (--force).
+    pub force: bool,
     /// Files fetched at a time.
     pub parallel: usize,
     /// Failures in a row before giving up on one request.
@@ -127,6 +129,7 @@ impl HubOptions {
             include: Vec::new(),
             exclude: Vec::new(),
             local_dir: None,
+            force: false,
             parallel: 4,
             attempts: 5,
             backoff: Duration::from_millis(500),

@@ -67,18 +67,14 @@ impl<'a> Partial<'a> {
         Ok(())
     }
 
-    fn failed(&self, error: std::io::Error) -> HubError {
-        if error.kind() == std::io::ErrorKind::StorageFull
-            || error.kind() == std::io::ErrorKind::QuotaExceeded
-        {
-            let path = self.path.parent().unwrap_or(self.path).to_path_buf();
-            return HubError::DiskFull {
-                path,
-                needed: self.file.size - self.len,
-                free: 0,
-            };
+    fn failed(&self, source: std::io::Error) -> HubError {
+        HubError::Write {
+            file: self.file.path.clone(),
+            path: self.path.to_path_buf(),
+            at: self.len,
+            size: self.file.size,
+            source,
         }
-        HubError::io(self.path, error)
     }
 
     pub fn restart(&mut self) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Which files of a repository loading needs, decided on their names alone.
 
-mod gguf;
+pub(crate) mod gguf;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 

@@ -92,10 +92,10 @@ pub(crate) fn classify(
             repo,
             has_token,
         },
-        (403, ..) => HubError::Gated {
-            endpoint,
-            repo,
+        (403, ..) => HubError::Forbidden {
+            url,
             has_token,
+            message: clean(said.message),
         },
         (404, "EntryNotFound", Asked::File { file, .. }) | (404, "", Asked::File { file, .. }) => {
             HubError::FileNotFound {

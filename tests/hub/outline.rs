@@ -186,3 +186,41 @@ fn a_model_is_understood_from_its_outline() {
     // Rows of 172 do not fill blocks of 32 and stay as they are.
     assert!(int8.weights < forecast.weights / 2, "{int8:?}");
 }
+
+#[test]
+fn every_oracle_is_forecast_from_its_outline_as_from_its_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles");
+    let mut seen = 0;
+    for entry in fs::read_dir(root).unwrap() {
+        let folder = entry.unwrap().path();
+        let whole = Opened::open(&folder).unwrap();
+        let names = fs::read_dir(&folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name());
+        let files: Vec<(String, Vec<u8>)> = names
+            .map(|name| name.into_string().unwrap())
+            .filter(|name| !name.starts_with("reference"))
+            .map(|name| (name.clone(), fs::read(folder.join(name)).unwrap()))
+            .collect();
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (&**n, &**b)).collect();
+        let bed = Bed::empty();
+        bed.hub.add(ID, &files);
+        let Some(outline) = hollow(&planned(&bed), &bed.options, &Quiet).unwrap() else {
+            continue;
+        };
+        let opened = Opened::open(outline.files().path())
+            .unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        for storage in [
+            Storage::AsStored,
+            Storage::Quantized {
+                layers: Encoding::Q4_0,
+                ends: Encoding::Q8_0,
+            },
+        ] {
+            let of = |opened| Forecast::new(opened, storage, CacheType::F16);
+            assert_eq!(of(&opened), of(&whole), "{}", folder.display());
+        }
+        seen += 1;
+    }
+    assert!(seen > 30, "only {seen} have headers");
+}

@@ -37,6 +37,8 @@ pub enum Fault {
     Html,
     /// A redirect to the same address.
     RedirectLoop,
+    /// A redirect to the same path on the second host.
+    Elsewhere,
     /// Ranges are not honoured: the whole file with status 200.
     NoRanges,
     /// Another host answers the next page of the list.
@@ -62,6 +64,8 @@ pub struct Repo {
     pub token: Option<String>,
     /// Nobody has accepted its conditions.
     pub gated: bool,
+    /// Sizes that the list promises of files which are in truth only a beginning.
+    pub claims: BTreeMap<String, u64>,
     /// What `main` becomes once the commit has been asked for.
     pub next_main: Option<String>,
 }
@@ -263,6 +267,8 @@ fn serve(
             Some(Fault::RedirectLoop) => {
                 Reply::new(302, "text/plain", Vec::new()).with("Location", &request.path)
             }
+            Some(Fault::Elsewhere) if !cdn => Reply::new(307, "text/plain", Vec::new())
+                .with("Location", &format!("http://{cdn_address}{}", request.path)),
             _ => answer(&mut state, &request, cdn_address, honour_range),
         };
         (fault, reply)
@@ -362,7 +368,7 @@ fn answer(state: &mut State, request: &Request, cdn_address: &str, honour_range:
             Reply::json(&json!({"branches": branches, "tags": [], "converts": []}))
         }
         ["tree", revision] => match repo.at(revision) {
-            Some((_, files)) => Reply::json(&tree(files)),
+            Some((_, files)) => Reply::json(&tree(files, &repo.claims)),
             None => Reply::refused(404, "RevisionNotFound"),
         },
         ["resolve", ..] if repo.gated => Reply::refused(403, "GatedRepo"),
@@ -421,12 +427,12 @@ fn info(repo: &mut Repo, id: &str, revision: &str) -> Reply {
     reply
 }
 
-fn tree(files: &Files) -> serde_json::Value {
+fn tree(files: &Files, claims: &BTreeMap<String, u64>) -> serde_json::Value {
     let entry = |(name, bytes): (&String, &Vec<u8>)| {
-        let mut entry =
-            json!({"type": "file", "path": name, "size": bytes.len(), "oid": git_hash(bytes)});
+        let size = claims.get(name).copied().unwrap_or(bytes.len() as u64);
+        let mut entry = json!({"type": "file", "path": name, "size": size, "oid": git_hash(bytes)});
         if is_large(name) {
-            entry["lfs"] = json!({"oid": sha256(bytes), "size": bytes.len(), "pointerSize": 134});
+            entry["lfs"] = json!({"oid": sha256(bytes), "size": size, "pointerSize": 134});
         }
         entry
     };

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use self::table::{Format, Row, Table};
+use super::completions;
 use super::exit::usage;
 use super::flags::{CacheArg, ContextArgs, DeviceName, HubArgs, LoadArgs, ModelArgs, Quant};
 use super::interrupt::Interrupt;
@@ -30,7 +31,8 @@ pub struct BenchArgs {
         long,
         value_name = "MODEL",
         env = "WICK_MODEL",
-        hide_env_values = true
+        hide_env_values = true,
+        add = completions::models()
     )]
     model: Option<String>,
     /// Prompts of these lengths; 0 for none
@@ -94,6 +96,9 @@ pub fn run(args: &BenchArgs, ui: &Ui) -> Result<()> {
             dtype: None,
             device: args.device,
             threads: None,
+            force: false,
+            // What is measured is loading as it is asked for, and nothing is left behind.
+            no_quant_cache: true,
         },
     };
     let name = open::named(&model, ui)?;

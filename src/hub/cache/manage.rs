@@ -22,6 +22,19 @@ pub struct CachedModel {
     pub revisions: Vec<CachedRevision>,
 }
 
+impl CachedModel {
+    /// The revision of a branch, tag or commit.
+    pub fn revision(&self, name: &str) -> Option<&CachedRevision> {
+        self.revisions.iter().find(|revision| revision.is(name))
+    }
+}
+
+impl CachedRevision {
+    fn is(&self, name: &str) -> bool {
+        self.commit == name || self.refs.iter().any(|known| known == name)
+    }
+}
+
 /// One commit of a cached model.
 #[derive(Debug, Clone)]
 pub struct CachedRevision {
@@ -89,6 +102,20 @@ pub fn list(cache: &Path) -> Result<Vec<CachedModel>> {
     Ok(models)
 }
 
+/// Ids of the models that the cache has a folder of, by name; quick, for nothing else is looked at.
+pub fn names(cache: &Path) -> Vec<String> {
+    let entries = fs::read_dir(cache).into_iter().flatten().flatten();
+    let id = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let id = name.strip_prefix("models--")?.replacen("--", "/", 1);
+        let has_content = entry.path().join("snapshots").is_dir();
+        (has_content && RepoId::parse(&id).is_ok()).then_some(id)
+    };
+    let mut names: Vec<String> = entries.filter_map(id).collect();
+    names.sort();
+    names
+}
+
 /// Removes a model from the cache, or one revision of it (a branch, tag or commit). Blobs that
 /// another revision still links to stay.
 ///
@@ -107,10 +134,7 @@ pub fn remove(cache: &Path, repo: &RepoId, revision: Option<&str>) -> Result<Rem
     let folder = cache.join(repo.folder());
     let (gone, kept): (Vec<&CachedRevision>, Vec<&CachedRevision>) = match revision {
         None => (model.revisions.iter().collect(), Vec::new()),
-        Some(name) => model
-            .revisions
-            .iter()
-            .partition(|r| r.commit == name || r.refs.iter().any(|known| known == name)),
+        Some(name) => model.revisions.iter().partition(|r| r.is(name)),
     };
     if let (Some(name), true) = (revision, gone.is_empty()) {
         return Err(HubError::RevisionNotFound {

@@ -4,8 +4,10 @@
 //! (links to blobs), `refs/BRANCH` (a commit); `.locks/models--ORG--NAME/HASH.lock` is held
 //! (flock) while a blob is written.
 
+mod copies;
 pub(crate) mod layout;
 pub(crate) mod lock;
 mod manage;
 
-pub use manage::{CachedModel, CachedRevision, Removed, list, remove};
+pub use copies::{Copy, CopyLock, Snapshot, copies, remove_copies};
+pub use manage::{CachedModel, CachedRevision, Removed, list, names, remove};

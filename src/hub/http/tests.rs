@@ -51,3 +51,16 @@ fn the_endpoint_is_scheme_host_and_port() {
     let url = http.url(["a", "b c", "x/y"]).unwrap();
     assert_eq!(url.as_str(), "https://hub.example/mirror/a/b%20c/x%2Fy");
 }
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
+    assert_eq!(retry_after("soon"), None);
+    assert_eq!(
+        retry_after("Wed, 21 Oct 2015 07:28:00 GMT"),
+        Some(Duration::ZERO)
+    );
+    let later = chrono::Utc::now() + chrono::TimeDelta::seconds(90);
+    let wait = retry_after(&later.to_rfc2822()).unwrap();
+    assert!((88..=90).contains(&wait.as_secs()), "{wait:?}");
+}

@@ -1,8 +1,9 @@
 //! GGUF repositories: many quantizations of one model, some of them split.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Kind, Picked, SplitName, weight_extension};
+use crate::hub::api::RemoteFile;
 use crate::hub::error::{HubError, Result};
 
 /// GGUF files that are not a language model's weights.
@@ -22,6 +23,26 @@ fn models(names: &[String]) -> BTreeSet<String> {
         })
         .map(|name| SplitName::parse(name).map_or_else(|| name.clone(), |split| split.part(1)))
         .collect()
+}
+
+/// The GGUF models among `files`: what to write after the colon, and bytes of all parts.
+pub(crate) fn sizes(files: &BTreeMap<String, RemoteFile>) -> Vec<(String, u64)> {
+    let names: Vec<String> = files.keys().cloned().collect();
+    let size = |first: &String| -> Option<u64> {
+        let parts = match SplitName::parse(first) {
+            Some(split) => split.parts().collect(),
+            None => vec![first.clone()],
+        };
+        let sizes = parts.iter().map(|part| Some(files.get(part)?.size));
+        sizes.sum()
+    };
+    let firsts = models(&names);
+    let mut found: Vec<(String, u64)> = firsts
+        .iter()
+        .filter_map(|first| Some((quant_of(first), size(first)?)))
+        .collect();
+    found.sort_by_key(|(_, size)| *size);
+    found
 }
 
 /// Whether a file's name holds the quantization as a word: `Q4_K` is not in `m-Q4_K_M.gguf`.

@@ -1,0 +1,141 @@
+//! What the cache holds, for people.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::cli::figures::bytes;
+use crate::hub::cache::{CachedModel, Copy, copies, list};
+use crate::hub::card::{self, Card};
+use crate::hub::{RepoId, Result};
+
+/// Models in the shared cache and the quantized copies beside it.
+#[derive(Debug, Default)]
+pub struct Cached {
+    pub models: Vec<CachedModel>,
+    pub copies: Vec<Copy>,
+}
+
+impl Cached {
+    /// # Errors
+    /// The cache is there and cannot be read.
+    pub fn read(cache: &Path) -> Result<Self> {
+        Ok(Self {
+            models: list(cache)?,
+            copies: copies(cache),
+        })
+    }
+
+    pub fn model(&self, repo: &RepoId) -> Option<&CachedModel> {
+        self.models.iter().find(|model| same(&model.repo, repo))
+    }
+
+    pub fn copies_of<'a>(&'a self, repo: &'a RepoId) -> impl Iterator<Item = &'a Copy> {
+        self.copies.iter().filter(|copy| same(&copy.repo, repo))
+    }
+
+    /// Whether anything of a card is here.
+    pub fn has(&self, card: &Card) -> bool {
+        repos(card).any(|repo| self.model(&repo).is_some())
+    }
+
+    /// What is here of a card, in a line.
+    pub fn of_card(&self, card: &Card) -> String {
+        let mut parts = Vec::new();
+        for repo in repos(card) {
+            if let Some(model) = self.model(&repo) {
+                parts.push(format!("{} ({})", model.repo, bytes(model.bytes)));
+            }
+            for copy in self.copies_of(&repo) {
+                parts.push(format!("copy {} ({})", copy.settings, bytes(copy.bytes)));
+            }
+        }
+        match parts.is_empty() {
+            true => "no".to_string(),
+            false => parts.join(", "),
+        }
+    }
+
+    /// Each model with its revisions and copies, and the sum.
+    pub fn listing(&self, cache: &Path) -> String {
+        let mut out = String::new();
+        let mut repos: Vec<&RepoId> = self.models.iter().map(|m| &m.repo).collect();
+        repos.extend(self.copies.iter().map(|c| &c.repo));
+        repos.sort();
+        repos.dedup();
+        let mut all = 0;
+        for repo in &repos {
+            let model = self.models.iter().find(|m| m.repo == **repo);
+            let copies: Vec<&Copy> = self.copies.iter().filter(|c| c.repo == **repo).collect();
+            let size = model.map_or(0, |m| m.bytes) + copies.iter().map(|c| c.bytes).sum::<u64>();
+            all += size;
+            let id = repo.to_string();
+            let card = card::find_repo(&id).map_or("", |(_, card)| card.name.as_str());
+            let used = model.map_or(String::new(), |m| used(m.last_used));
+            let line = format!("{id:<42} {:>10}  {used:<18} {card}", bytes(size));
+            let _ = writeln!(out, "{}", line.trim_end());
+            model.into_iter().for_each(|m| rows(m, &mut out));
+            for copy in copies {
+                let name = format!(
+                    "quantized copy {} of {}",
+                    copy.settings,
+                    short(&copy.commit)
+                );
+                let _ = writeln!(out, "  {name:<40} {:>10}", bytes(copy.bytes));
+            }
+        }
+        let _ = writeln!(
+            out,
+            "{} models, {} in {}",
+            repos.len(),
+            bytes(all),
+            cache.display()
+        );
+        out
+    }
+}
+
+/// A model's revisions, and what of it is unfinished.
+fn rows(model: &CachedModel, out: &mut String) {
+    for revision in &model.revisions {
+        let name = match revision.refs.as_slice() {
+            [] => short(&revision.commit).to_string(),
+            refs => format!("{} ({})", refs.join(", "), short(&revision.commit)),
+        };
+        let files = revision.files.len();
+        let _ = writeln!(
+            out,
+            "  {name:<40} {:>10}  {files} files",
+            bytes(revision.bytes)
+        );
+    }
+    if model.unfinished > 0 {
+        let name = "unfinished; `wick download` goes on";
+        let _ = writeln!(out, "  {name:<40} {:>10}", bytes(model.unfinished));
+    }
+}
+
+/// The repositories of a card.
+pub fn repos(card: &Card) -> impl Iterator<Item = RepoId> {
+    let ids = card.hub.iter().chain(&card.gguf);
+    ids.filter_map(|id| RepoId::parse(id).ok())
+}
+
+/// The Hub minds no case in names.
+fn same(a: &RepoId, b: &RepoId) -> bool {
+    a.to_string().eq_ignore_ascii_case(&b.to_string())
+}
+
+/// The first digits of a commit, as git shows it.
+fn short(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
+}
+
+fn used(at: SystemTime) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    match at.elapsed().map_or(0, |ago| ago.as_secs() / DAY) {
+        0 => "used today".to_string(),
+        1 => "used yesterday".to_string(),
+        days => format!("used {days} days ago"),
+    }
+}

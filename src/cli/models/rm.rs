@@ -1,0 +1,146 @@
+//! `wick models rm`: makes room in the cache, after asking.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::cached::{Cached, repos};
+use crate::cli::completions;
+use crate::cli::figures::bytes;
+use crate::cli::ui::Ui;
+use crate::hub::cache::{remove, remove_copies};
+use crate::hub::{HubOptions, RepoId, card};
+
+/// Remove models from the cache; asks first
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The cache is shared with Python's tools: what is removed is gone for them too."
+)]
+pub struct RmArgs {
+    /// Cards' names or hub ids ORG/NAME[@REVISION]
+    #[arg(value_name = "MODEL", required = true, add = completions::cached_models())]
+    models: Vec<String>,
+    /// Only the quantized copies that wick made
+    #[arg(long)]
+    copies: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// What is to go: a repository or a revision of it.
+struct Target {
+    repo: RepoId,
+    revision: Option<String>,
+    /// For the question.
+    said: String,
+    cached: bool,
+}
+
+pub fn run(args: &RmArgs, ui: &Ui) -> Result<()> {
+    let cache = HubOptions::from_env()?.cache;
+    for name in &args.models {
+        let cached = Cached::read(&cache)?;
+        let targets = targets(name, &cached, args.copies)?;
+        if targets.is_empty() {
+            bail!("{}", not_here(name, &cached, &cache, args.copies));
+        }
+        for target in targets {
+            if args.yes || agreed(&target.said)? {
+                let freed = removed(&cache, &target, &cached)?;
+                ui.line(&format!("removed {}: {} freed", target.said, bytes(freed)));
+            } else {
+                ui.line(&format!("kept {}", target.said));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the name stands for, of what is here.
+fn targets(name: &str, cached: &Cached, copies_only: bool) -> Result<Vec<Target>> {
+    let (id, revision) = match name.split_once('@') {
+        Some((id, revision)) => (id, Some(revision.to_string())),
+        None => (name, None),
+    };
+    let repos: Vec<RepoId> = match (id.contains('/'), card::find(id)) {
+        (false, Some((_, card))) => repos(card).collect(),
+        (false, None) => Vec::new(),
+        (true, _) => vec![RepoId::parse(id)?],
+    };
+    let here = repos.into_iter().filter_map(|repo| {
+        let model = cached.model(&repo).filter(|_| !copies_only);
+        let repo = model.map_or(repo.clone(), |model| model.repo.clone());
+        let copies: u64 = cached.copies_of(&repo).map(|c| c.bytes).sum();
+        let at = revision.as_ref().map_or(String::new(), |r| format!("@{r}"));
+        let said = match (model, copies) {
+            (None, 0) => return None,
+            (None, copies) => format!("the quantized copies of {repo} ({})", bytes(copies)),
+            (Some(_), _) if revision.is_some() => format!("{repo}{at}"),
+            (Some(m), 0) => format!("{repo} ({})", bytes(m.bytes)),
+            (Some(m), copies) => format!(
+                "{repo} ({}) and its quantized copies ({})",
+                bytes(m.bytes),
+                bytes(copies)
+            ),
+        };
+        Some(Target {
+            cached: model.is_some(),
+            revision: revision.clone(),
+            repo,
+            said,
+        })
+    });
+    Ok(here.collect())
+}
+
+fn not_here(name: &str, cached: &Cached, cache: &Path, copies_only: bool) -> String {
+    let ids: Vec<String> = cached.models.iter().map(|m| m.repo.to_string()).collect();
+    let what = match copies_only {
+        true => "no quantized copy of",
+        false => "no model",
+    };
+    let near = match card::nearest(name, &ids, 3).as_slice() {
+        [] => String::new(),
+        near => format!("; did you mean {}?", near.join(" or ")),
+    };
+    format!(
+        "{what} {name:?} is in {}{near} (`wick models --cached` lists what is)",
+        cache.display()
+    )
+}
+
+/// Asks; only y and yes are a yes.
+fn agreed(said: &str) -> Result<bool> {
+    let mut err = io::stderr();
+    write!(err, "remove {said}? [y/N] ").context("asking")?;
+    err.flush().context("asking")?;
+    let mut answer = String::new();
+    if io::stdin().read_line(&mut answer).context("the answer")? == 0 {
+        bail!("nothing was removed: nobody answered; --yes removes without asking");
+    }
+    let answer = answer.trim();
+    Ok(["y", "yes"]
+        .iter()
+        .any(|yes| answer.eq_ignore_ascii_case(yes)))
+}
+
+/// Removes and gives the bytes that were freed.
+fn removed(cache: &Path, target: &Target, cached: &Cached) -> Result<u64> {
+    let Target { repo, revision, .. } = target;
+    let mut freed = 0;
+    if target.cached {
+        freed += remove(cache, repo, revision.as_deref())?.bytes;
+    }
+    let commit = match revision {
+        None => None,
+        Some(name) => match cached.model(repo).and_then(|model| model.revision(name)) {
+            Some(revision) => Some(revision.commit.as_str()),
+            None => bail!("{repo} has no revision {name:?} in the cache"),
+        },
+    };
+    freed += remove_copies(cache, repo, commit)?;
+    Ok(freed)
+}
