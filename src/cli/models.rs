@@ -7,12 +7,8 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use anyhow::{Result, bail};
-<<<<<<< HEAD
-use clap::{Args, ValueEnum};
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
-=======
 use clap::{Args, Subcommand, ValueEnum};
->>>>>>> 0fb633c (Preflight, what is cached, quantized copies, completion of models; the built program against the stand-in)
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use self::cached::Cached;
 use super::completions;
@@ -120,9 +116,8 @@ fn word(language: Language, en: &'static str, zh: &'static str) -> &'static str 
     }
 }
 
-<<<<<<< HEAD
 /// The table: a family's columns, then its models.
-fn table(language: Language, cached: &BTreeSet<String>) -> String {
+fn table(language: Language, cached: &Cached) -> String {
     let mut out = String::new();
     for section in card::sections() {
         let title = said(&section.title, language);
@@ -134,7 +129,7 @@ fn table(language: Language, cached: &BTreeSet<String>) -> String {
             wrap(&mut out, &columns.collect::<Vec<_>>().join(" | "));
             wrap(&mut out, said(&family.about, language));
             for card in &family.models {
-                let here = match is_cached(card, cached) {
+                let here = match cached.has(card) {
                     true => word(language, "  [cached]", "  [已缓存]"),
                     false => "",
                 };
@@ -142,36 +137,6 @@ fn table(language: Language, cached: &BTreeSet<String>) -> String {
                 let _ = writeln!(out, "  {:<26} {repo}{here}", card.name);
             }
             out.push('\n');
-=======
-/// One line for each model, under its family's columns.
-fn table(language: Language, cached: &Cached) -> String {
-    let mut out = String::new();
-    for family in card::families() {
-        let columns = [
-            said(&family.structure, language),
-            said(&family.sizes, language),
-            said(&family.position, language),
-            said(&family.attention, language),
-            said(&family.norm, language),
-            said(&family.activation, language),
-        ];
-        let _ = writeln!(
-            out,
-            "{} ({}): {}; {} {}",
-            family.title,
-            family.name,
-            columns.join("; "),
-            word(language, "context", "上下文"),
-            family.context
-        );
-        for card in &family.models {
-            let here = match cached.has(card) {
-                true => word(language, "  [cached]", "  [已缓存]"),
-                false => "",
-            };
-            let repo = card.hub.as_deref().unwrap_or("-");
-            let _ = writeln!(out, "  {:<26} {repo}{here}", card.name);
->>>>>>> 0fb633c (Preflight, what is cached, quantized copies, completion of models; the built program against the stand-in)
         }
     }
     let more = word(

@@ -68,15 +68,11 @@ pub fn locate(name: &str, hub: &HubArgs, need: Need, ui: &Ui) -> Result<Located>
         }
         ModelRef::Folder(path) | ModelRef::Gguf(path) | ModelRef::Safetensors(path) => Located {
             path: path.clone(),
-<<<<<<< HEAD
             // A folder may be called like a card, or like its repository.
             card: path
                 .file_name()
                 .and_then(|name| card_named(&name.to_string_lossy())),
-=======
-            card: None,
             fetched: None,
->>>>>>> 0fb633c (Preflight, what is cached, quantized copies, completion of models; the built program against the stand-in)
         },
     })
 }
@@ -91,19 +87,15 @@ pub fn find(name: &str, hub: &HubArgs, need: Need, ui: &Ui) -> Result<Found> {
             fetched: None,
         });
     }
-<<<<<<< HEAD
-    let Located { path, card } = locate(name, hub, ui)?;
-    let mut opened = Opened::open(&path)?;
-    // A file that wick wrote names its card.
-    let card = card.or_else(|| opened.card.as_deref().and_then(card_named));
-    opened.card = card.map(|c| c.name.clone());
-=======
     let Located {
         path,
         card,
         fetched,
     } = locate(name, hub, need, ui)?;
->>>>>>> 0fb633c (Preflight, what is cached, quantized copies, completion of models; the built program against the stand-in)
+    let mut opened = Opened::open(&path)?;
+    // A file that wick wrote names its card.
+    let card = card.or_else(|| opened.card.as_deref().and_then(card_named));
+    opened.card = card.map(|c| c.name.clone());
     Ok(Found {
         name: name.to_string(),
         opened,

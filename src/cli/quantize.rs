@@ -72,13 +72,8 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
     let opened = match &args.base {
         None => open::find(&args.model, &args.hub, need, ui)?.opened,
         Some(base) => {
-<<<<<<< HEAD
-            let open::Located { path, card } = open::locate(&args.model, &args.hub, ui)?;
+            let open::Located { path, card, .. } = open::locate(&args.model, &args.hub, need, ui)?;
             let mut opened = match xor::is_encrypted(&path) {
-=======
-            let path = open::locate(&args.model, &args.hub, need, ui)?.path;
-            match xor::is_encrypted(&path) {
->>>>>>> 0fb633c (Preflight, what is cached, quantized copies, completion of models; the built program against the stand-in)
                 false => Opened::difference(&path, base)?,
                 true => {
                     let folder = folder_beside(&args.output)?;
