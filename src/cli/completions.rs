@@ -107,7 +107,7 @@ pub fn cached_models() -> ArgValueCompleter {
 /// Completes a card or a family.
 pub fn cards_and_families() -> ArgValueCompleter {
     ArgValueCompleter::new(|current: &OsStr| {
-        let families = card::families().iter();
+        let families = card::families();
         let families = families.map(|f| (f.name.clone(), f.title.clone()));
         named(current, cards().into_iter().chain(families))
     })
