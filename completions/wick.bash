@@ -91,7 +91,7 @@ _wick() {
             return 0
             ;;
         wick__subcmd__bench)
-            opts="-m -p -n -d -r -t -o -q -h --model --n-prompt --n-gen --n-depth --repetitions --threads --output --quant --device --cache-type --offline --revision --quiet --help"
+            opts="-m -p -n -d -r -t -o -q -h --model --n-prompt --n-gen --n-depth --repetitions --threads --output --quant --device --cache-type --against --offline --revision --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -165,6 +165,10 @@ _wick() {
                     COMPREPLY=($(compgen -W "f32 f16" -- "${cur}"))
                     return 0
                     ;;
+                --against)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --revision)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -177,7 +181,7 @@ _wick() {
             return 0
             ;;
         wick__subcmd__chat)
-            opts="-m -t -c -n -s -q -h --model --offline --revision --quant --dtype --device --threads --ctx-size --cache-type --max-tokens --stop --ignore-eos --system --template --cot --temp --top-k --top-p --min-p --repeat-penalty --repeat-last-n --seed --quiet --help"
+            opts="-m -t -c -n -s -q -h --model --offline --revision --quant --dtype --device --threads --ctx-size --cache-type --max-tokens --stop --ignore-eos --system --template --draft --temp --top-k --top-p --min-p --repeat-penalty --repeat-last-n --seed --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -251,8 +255,8 @@ _wick() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --cot)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                --draft)
+                    COMPREPLY=($(compgen -W "none lookup" -- "${cur}"))
                     return 0
                     ;;
                 --temp)
@@ -605,7 +609,7 @@ _wick() {
             return 0
             ;;
         wick__subcmd__run)
-            opts="-p -f -m -t -c -n -s -o -q -h --prompt --file --prompt-ids --raw --model --offline --revision --quant --dtype --device --threads --ctx-size --cache-type --max-tokens --stop --ignore-eos --system --template --cot --infill --output --logits --dump --temp --top-k --top-p --min-p --repeat-penalty --repeat-last-n --seed --quiet --help"
+            opts="-p -f -m -t -c -n -s -o -q -h --prompt --file --prompt-ids --raw --model --offline --revision --quant --dtype --device --threads --ctx-size --cache-type --max-tokens --stop --ignore-eos --system --template --draft --infill --output --logits --dump --temp --top-k --top-p --min-p --repeat-penalty --repeat-last-n --seed --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -699,8 +703,8 @@ _wick() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --cot)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                --draft)
+                    COMPREPLY=($(compgen -W "none lookup" -- "${cur}"))
                     return 0
                     ;;
                 --output)
