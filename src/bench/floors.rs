@@ -14,7 +14,7 @@ use crate::quant::{Bytes, Isa, Multiply};
 const BYTES: usize = 512 << 20;
 
 /// How long each is measured; the best pass counts, for neighbours only ever take away.
-const LONG_ENOUGH: Duration = Duration::from_millis(400);
+const LONG_ENOUGH: Duration = Duration::from_millis(250);
 
 /// Both, for some threads.
 #[derive(Debug, Clone, Copy)]
