@@ -105,8 +105,12 @@ impl Session {
     /// [`Error::ContextFull`] before anything is run if they do not fit; [`Error::Interrupted`].
     pub fn prompt(&mut self, ids: &[u32]) -> Result<usize> {
         let trace = self.options.trace.as_deref();
-<<<<<<< HEAD
-        match self.model.encode(ids, trace, &mut self.cache)? {
+        let decoder = self.model.encode(ids, trace, &mut self.cache)?;
+        self.source = match &decoder {
+            Some(_) => ids.to_vec(),
+            None => Vec::new(),
+        };
+        match decoder {
             Some(decoder) => self.decoder_prompt(&decoder).map(|_| ids.len()),
             None => self.decoder_prompt(ids),
         }
@@ -114,14 +118,6 @@ impl Session {
 
     /// As [`Self::prompt`], for the decoder's tokens.
     fn decoder_prompt(&mut self, ids: &[u32]) -> Result<usize> {
-=======
-        let decoder = self.model.encode(ids, trace, &mut self.cache)?;
-        self.source = match &decoder {
-            Some(_) => ids.to_vec(),
-            None => Vec::new(),
-        };
-        let ids = decoder.as_deref().unwrap_or(ids);
->>>>>>> c02a53c (Drafts from what was said before, verified in one pass)
         let limit = self.cache.capacity();
         if ids.len() > limit {
             return Err(Error::ContextFull {
