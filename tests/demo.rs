@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use candle_core::Device;
 use wick::demo;
-use wick::generate::{Limits, Sampler, Sampling, Session, SessionOptions};
+use wick::generate::{Draft, Limits, Sampler, Sampling, Session, SessionOptions};
 use wick::load::{Opened, Origin};
 use wick::nn::{CacheType, Storage};
 use wick::text::{ChatTemplate, Message, Role, Specials, Tokenizer};
@@ -121,6 +121,42 @@ fn other_weights_give_other_answers() {
     for question in questions {
         assert_ne!(ask(&demo, question), ask(&changed, question));
     }
+}
+
+#[test]
+fn a_story_that_takes_up_its_own_words_is_drafted_and_stays_what_it_is() {
+    let opened = Opened::demo().unwrap();
+    let tokenizer = tokenizer(&opened);
+    let model = opened
+        .model(&Device::Cpu, Storage::AsStored, &mut |_, _| ())
+        .unwrap();
+    let ids = tokenizer
+        .encode_prompt("Once upon a time", Specials::Parse)
+        .unwrap();
+    let made = |draft| {
+        let options = SessionOptions {
+            ctx_size: opened.spec.max_len,
+            cache_type: CacheType::F32,
+            chunk: 512,
+            keep_logits: false,
+            interrupt: Arc::new(AtomicBool::new(false)),
+            trace: None,
+        };
+        let mut session = Session::new(model.clone(), options).unwrap();
+        session.set_draft(draft);
+        session.prompt(&ids).unwrap();
+        let limits = Limits {
+            max_tokens: Some(120),
+            stop_ids: tokenizer.end_ids(),
+        };
+        session.answer(Sampler::new(Sampling::default(), 0), limits);
+        let answer: Vec<u32> = session.by_ref().map(|id| id.unwrap()).collect();
+        (answer, session.draft_count())
+    };
+    let ((plain, none), (drafted, count)) = (made(Draft::None), made(Draft::Lookup));
+    assert_eq!(drafted, plain);
+    assert_eq!(none.drafted, 0);
+    assert!(count.accepted > 0, "{count:?}");
 }
 
 #[test]

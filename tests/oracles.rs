@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Reference, greedy, load, max_gap, name, oracles, prompt_logits, rows, session};
+use wick::generate::{Draft, DraftCount};
 use wick::nn::Storage;
 
 const TOLERANCE: f32 = 1e-4;
@@ -46,6 +47,31 @@ fn logits_and_greedy_ids_are_the_references() {
             assert_close(&format!("{name}: steps"), &found, &steps, TOLERANCE);
         }
     }
+}
+
+#[test]
+fn drafts_do_not_change_greedy_answers() {
+    let mut all = DraftCount::default();
+    for folder in oracles() {
+        let name = name(&folder);
+        let reference = Reference::load(&folder);
+        let model = load(&folder, Storage::AsStored);
+        let made = |draft| {
+            let mut session = session(&model, usize::MAX);
+            session.set_draft(draft);
+            session.prompt(&reference.ids("input_ids")).unwrap();
+            let ids = greedy(&mut session, 48);
+            (ids, session)
+        };
+        let (wanted, one_by_one) = made(Draft::None);
+        let (found, drafted) = made(Draft::Lookup);
+        assert_eq!(found, wanted, "{name}: greedy ids");
+        let both = [rows(&drafted), rows(&one_by_one)];
+        assert_close(&name, &both[0], &both[1], tolerance(&reference));
+        all = all.and(drafted.draft_count());
+    }
+    // Random weights repeat themselves enough.
+    assert!(all.accepted > 0 && all.drafted > all.accepted, "{all:?}");
 }
 
 #[test]

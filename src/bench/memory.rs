@@ -1,6 +1,6 @@
 //! Memory: what this process took, what the machine has, what a model will take.
 
-use crate::arch::{HeadWeight, Spec};
+use crate::arch::{FfnKind, HeadWeight, Spec, Structure};
 use crate::load::Opened;
 use crate::nn::{CacheType, Storage};
 use crate::quant::Encoding;
@@ -48,32 +48,58 @@ pub fn cache_bytes_per_token(spec: &Spec, kind: CacheType) -> u64 {
 }
 
 /// What the weights take when they are kept as `storage` says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WeightBytes {
     /// In memory.
     pub all: u64,
-    /// Read for each token that is generated: all but an embedding of its own.
+    /// Read for each token that is generated: all but an embedding of its own, and of the experts
+    /// those that a token takes.
     pub per_token: u64,
 }
 
 /// Forecasts the weights' memory from the headers.
 pub fn weight_bytes(opened: &Opened, storage: Storage) -> WeightBytes {
-    let (mut all, mut embedding) = (0, 0);
+    let mut bytes = WeightBytes::default();
     for (name, info) in opened.weights.tensors() {
         let encoding = match info.shape.len() {
             // Norms and biases.
             0 | 1 => Encoding::F32,
             _ => storage.encoding(info.encoding, &info.shape, name),
         };
-        let bytes = encoding.bytes_of(info.len()).unwrap_or(info.bytes) as u64;
-        all += bytes;
-        if name == "token_embd.weight" && opened.spec.head.weight == HeadWeight::Own {
-            embedding = bytes;
+        let all = encoding.bytes_of(info.len()).unwrap_or(info.bytes) as u64;
+        bytes.all += all;
+        if !name.starts_with(ENCODER) {
+            bytes.per_token += used(&opened.spec, name, all);
         }
     }
-    WeightBytes {
-        all,
-        per_token: all - embedding,
+    bytes
+}
+
+/// Multiply-adds of weights with activations for each token of a prompt, the head's left out,
+/// which only a prompt's last token goes through; and so are those of the attention's scores.
+pub fn prompt_multiply_adds(opened: &Opened) -> u64 {
+    let sides = matches!(opened.spec.structure, Structure::EncoderDecoder(_));
+    let counts = opened.weights.tensors().filter(|(name, info)| {
+        let is_table = name.contains("embd") || name.contains("attn_rel_b");
+        let other_side = sides && !name.starts_with(ENCODER);
+        info.shape.len() > 1 && !is_table && !other_side && *name != "output.weight"
+    });
+    counts
+        .map(|(name, info)| used(&opened.spec, name, info.len() as u64))
+        .sum()
+}
+
+/// What the names of an encoder's tensors begin with: a prompt's, and no generated token's.
+const ENCODER: &str = "enc.";
+
+/// How much of `n` a token uses.
+fn used(spec: &Spec, name: &str, n: u64) -> u64 {
+    match spec.ffn.kind {
+        _ if name == "token_embd.weight" && spec.head.weight == HeadWeight::Own => 0,
+        FfnKind::Experts(experts) if name.contains("_exps") => {
+            n / experts.count.max(1) as u64 * experts.used as u64
+        }
+        _ => n,
     }
 }
 
@@ -87,5 +113,37 @@ mod tests {
         let (peak, total) = (peak_rss().unwrap(), total().unwrap());
         assert!(peak > 1 << 20 && peak < total, "{peak} of {total}");
         assert!(available().unwrap() <= total);
+    }
+
+    #[test]
+    fn a_token_uses_the_weights_that_it_passes() {
+        let open = |name: &str| {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles");
+            Opened::open(&folder.join(name)).unwrap()
+        };
+        for name in ["llama", "mixtral"] {
+            let opened = open(name);
+            let s = &opened.spec;
+            let a = &s.attention;
+            let (h, q, kv) = (
+                s.hidden_size,
+                a.n_heads * a.head_dim,
+                a.kv_heads * a.head_dim,
+            );
+            let ffn = match s.ffn.kind {
+                FfnKind::Experts(e) => h * e.count + e.used * 3 * h * s.ffn.inner,
+                _ => 3 * h * s.ffn.inner,
+            };
+            let wanted = s.n_layers * (2 * h * q + 2 * h * kv + ffn);
+            assert_eq!(prompt_multiply_adds(&opened), wanted as u64, "{name}");
+            let bytes = weight_bytes(&opened, Storage::AsStored);
+            let norms = (2 * s.n_layers + 1) * h;
+            assert_eq!(
+                bytes.per_token,
+                4 * (wanted + norms + h * s.vocab_size) as u64,
+                "{name}"
+            );
+            assert!(bytes.all > bytes.per_token);
+        }
     }
 }

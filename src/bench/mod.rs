@@ -1,8 +1,10 @@
 //! Measuring: speed, memory, and what the machine could do at best.
 
-mod bandwidth;
+mod floors;
 pub mod memory;
+mod ratio;
 mod speed;
 
-pub use bandwidth::read_bandwidth;
-pub use speed::{Load, Samples, measure};
+pub use floors::Floors;
+pub use ratio::Ratio;
+pub use speed::{Load, Samples, Speed};

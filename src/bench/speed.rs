@@ -19,7 +19,7 @@ pub enum Load {
 }
 
 /// Tokens for each second, one figure for each repetition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Samples(pub Vec<f64>);
 
 impl Samples {
@@ -39,73 +39,101 @@ impl Samples {
     }
 }
 
-/// Measures `load` after `depth` tokens that are already in the cache, `repetitions` times after
-/// a warm-up. Tokens are drawn evenly from the vocabulary, the same in every run.
-///
-/// # Errors
-/// If the model fails or `interrupt` is set.
-pub fn measure(
-    model: &Arc<dyn Model>,
+/// One measurement: a session that begins at the same depth each time. Tokens are drawn evenly
+/// from the vocabulary, the same in every run.
+pub struct Speed {
+    session: Session,
+    ids: Vec<u32>,
     load: Load,
     depth: usize,
-    repetitions: usize,
-    cache_type: CacheType,
-    interrupt: &Arc<AtomicBool>,
-) -> Result<Samples> {
-    // A prompt's own tokens, or one that generation begins with and all that follow.
-    let n = match load {
-        Load::Prompt(n) | Load::Generate(n) => n,
-    };
-    let options = SessionOptions {
-        ctx_size: depth + n + 2,
-        cache_type,
-        chunk: 512,
-        keep_logits: false,
-        interrupt: interrupt.clone(),
-        trace: None,
-    };
-    let mut session = Session::new(model.clone(), options)?;
-    let ids = tokens(depth + n.max(1), model.spec().vocab_size);
-    if depth > 0 {
-        session.prompt(&ids[..depth])?;
-    }
-    // The warm-up: memory is touched, clocks rise.
-    let warm_up = match load {
-        Load::Prompt(n) => Load::Prompt(n.min(64)),
-        Load::Generate(n) => Load::Generate(n.min(8)),
-    };
-    once(&mut session, &ids, depth, warm_up)?;
-    let samples = (0..repetitions).map(|_| once(&mut session, &ids, depth, load));
-    Ok(Samples(samples.collect::<Result<_>>()?))
 }
 
-/// One repetition.
-fn once(session: &mut Session, ids: &[u32], depth: usize, load: Load) -> Result<f64> {
-    session.truncate(depth);
-    match load {
-        Load::Prompt(n) => {
-            let start = Instant::now();
-            session.prompt(&ids[..depth + n])?;
-            Ok(n as f64 / start.elapsed().as_secs_f64())
+impl Speed {
+    /// A measurement of `load` after `depth` tokens, which are run now.
+    ///
+    /// # Errors
+    /// If the model fails or `interrupt` is set.
+    pub fn new(
+        model: &Arc<dyn Model>,
+        load: Load,
+        depth: usize,
+        cache_type: CacheType,
+        interrupt: &Arc<AtomicBool>,
+    ) -> Result<Self> {
+        // A prompt's own tokens, or one that generation begins with and all that follow.
+        let n = match load {
+            Load::Prompt(n) | Load::Generate(n) => n,
+        };
+        let options = SessionOptions {
+            ctx_size: depth + n + 2,
+            cache_type,
+            chunk: 512,
+            keep_logits: false,
+            interrupt: interrupt.clone(),
+            trace: None,
+        };
+        let mut session = Session::new(model.clone(), options)?;
+        let ids = tokens(depth + n.max(1), model.spec().vocab_size);
+        if depth > 0 {
+            session.prompt(&ids[..depth])?;
         }
-        Load::Generate(n) => {
-            session.prompt(&ids[..depth + 1])?;
-            // The first token comes from the prompt's pass; n more take n passes.
-            let limits = Limits {
-                max_tokens: Some(n + 1),
-                stop_ids: Vec::new(),
-            };
-            session.answer(Sampler::new(Sampling::default(), 0), limits);
-            session.next().transpose()?;
-            let start = Instant::now();
-            let mut made = 0;
-            for id in session.by_ref() {
-                id?;
-                made += 1;
+        Ok(Self {
+            session,
+            ids,
+            load,
+            depth,
+        })
+    }
+
+    /// A short run that does not count: memory is touched, clocks rise, threads wake.
+    ///
+    /// # Errors
+    /// As [`Speed::new`].
+    pub fn warm_up(&mut self) -> Result<()> {
+        let load = match self.load {
+            Load::Prompt(n) => Load::Prompt(n.min(64)),
+            Load::Generate(n) => Load::Generate(n.min(8)),
+        };
+        self.run(load)?;
+        Ok(())
+    }
+
+    /// One repetition: tokens for each second.
+    ///
+    /// # Errors
+    /// As [`Speed::new`].
+    pub fn sample(&mut self) -> Result<f64> {
+        self.run(self.load)
+    }
+
+    fn run(&mut self, load: Load) -> Result<f64> {
+        let (session, depth) = (&mut self.session, self.depth);
+        session.truncate(depth);
+        match load {
+            Load::Prompt(n) => {
+                let start = Instant::now();
+                session.prompt(&self.ids[..depth + n])?;
+                Ok(n as f64 / start.elapsed().as_secs_f64())
             }
-            match made == n {
-                true => Ok(n as f64 / start.elapsed().as_secs_f64()),
-                false => Err(Error::Interrupted),
+            Load::Generate(n) => {
+                session.prompt(&self.ids[..depth + 1])?;
+                // The first token comes from the prompt's pass; n more take n passes.
+                let limits = Limits {
+                    max_tokens: Some(n + 1),
+                    stop_ids: Vec::new(),
+                };
+                session.answer(Sampler::new(Sampling::default(), 0), limits);
+                session.next().transpose()?;
+                let start = Instant::now();
+                let mut made = 0;
+                for id in session.by_ref() {
+                    id?;
+                    made += 1;
+                }
+                match made == n {
+                    true => Ok(n as f64 / start.elapsed().as_secs_f64()),
+                    false => Err(Error::Interrupted),
+                }
             }
         }
     }

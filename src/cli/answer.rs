@@ -131,6 +131,7 @@ pub fn answer(
             first_token_s: first.map(|d| d.as_secs_f64()),
             tokens: ids.len(),
             generate_s,
+            drafts: session.draft_count(),
         },
         ids,
         text,

@@ -2,6 +2,8 @@
 
 pub use crate::hub::readable_bytes as bytes;
 
+use crate::generate::DraftCount;
+
 /// Time and number of tokens of one answer.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timings {
@@ -12,6 +14,8 @@ pub struct Timings {
     pub first_token_s: Option<f64>,
     pub tokens: usize,
     pub generate_s: f64,
+    /// Tokens that were guessed.
+    pub drafts: DraftCount,
 }
 
 impl Timings {
@@ -32,8 +36,17 @@ impl Timings {
             Some(rate) => format!(" ({rate:.1} tokens/s)"),
             None => String::new(),
         };
+        let drafts = match self.drafts.rate() {
+            Some(rate) => format!(
+                "; {} of {} drafted tokens accepted ({:.0} %)",
+                self.drafts.accepted,
+                self.drafts.drafted,
+                100.0 * rate
+            ),
+            None => String::new(),
+        };
         format!(
-            "prompt: {} tokens in {:.2} s{}; answer: {} tokens in {:.2} s{}",
+            "prompt: {} tokens in {:.2} s{}; answer: {} tokens in {:.2} s{}{drafts}",
             self.prompt_tokens,
             self.prompt_s,
             per_second(self.prompt_rate()),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use super::completions;
-use crate::generate::Cot;
+use crate::generate::{Cot, Draft};
 use crate::nn::{CacheType, Storage};
 use crate::quant::Encoding;
 
@@ -132,6 +132,27 @@ pub struct AnswerArgs {
     /// (N sampled chains; the answer that most of them reach)
     #[arg(long, value_name = "HOW")]
     pub cot: Option<Cot>,
+    /// Guess at the next tokens and verify several in one pass: lookup takes what followed the same
+    /// words before. Answers stay what they are; copies and edits come faster
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub draft: Option<DraftArg>,
+}
+
+impl AnswerArgs {
+    /// Where guesses at the next tokens come from.
+    pub fn draft(&self) -> Draft {
+        match self.draft {
+            None | Some(DraftArg::None) => Draft::None,
+            Some(DraftArg::Lookup) => Draft::Lookup,
+        }
+    }
+}
+
+/// `--draft`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DraftArg {
+    None,
+    Lookup,
 }
 
 /// `--quant`.

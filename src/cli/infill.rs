@@ -31,6 +31,7 @@ pub fn fill(
     let sampling = settings::sampling(&args.sampling, &found.opened, found.card)?;
     let seed = settings::seed(&args.sampling);
     let mut session = run::session(&args.context, loaded, interrupt, ui, |_| {})?;
+    session.set_draft(args.answer.draft());
     let limits = run::limits(&args.answer, loaded, &texts)?;
     let filled = {
         let _soft = interrupt.softly();

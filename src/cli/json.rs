@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::answer::{Answer, Piece};
 use super::figures::Timings;
+use crate::generate::Draft;
 
 /// One answer.
 #[derive(Serialize)]
@@ -33,10 +34,22 @@ pub struct TimingsJson {
     pub first_token_s: Option<f64>,
     pub generate_s: f64,
     pub tokens_per_s: Option<f64>,
+    /// With --draft only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub draft: Option<DraftJson>,
+}
+
+/// What guesses came to.
+#[derive(Serialize)]
+pub struct DraftJson {
+    pub drafted_tokens: usize,
+    pub accepted_tokens: usize,
+    /// Null where nothing was guessed.
+    pub acceptance_rate: Option<f64>,
 }
 
 impl TimingsJson {
-    pub fn new(load_s: f64, t: &Timings) -> Self {
+    pub fn new(load_s: f64, draft: Draft, t: &Timings) -> Self {
         Self {
             load_s,
             prompt_s: t.prompt_s,
@@ -44,6 +57,11 @@ impl TimingsJson {
             first_token_s: t.first_token_s,
             generate_s: t.generate_s,
             tokens_per_s: t.rate(),
+            draft: (draft != Draft::None).then(|| DraftJson {
+                drafted_tokens: t.drafts.drafted,
+                accepted_tokens: t.drafts.accepted,
+                acceptance_rate: t.drafts.rate(),
+            }),
         }
     }
 }
@@ -75,6 +93,7 @@ pub struct About<'a> {
     pub has_text: bool,
     pub seed: u64,
     pub load_s: f64,
+    pub draft: Draft,
 }
 
 /// The object of an answer.
@@ -87,7 +106,7 @@ pub fn answer<'a>(about: &About<'a>, answer: &'a Answer) -> AnswerJson<'a> {
         ids: &answer.ids,
         finish_reason: answer.finish.as_str(),
         seed: about.seed,
-        timings: TimingsJson::new(about.load_s, &answer.timings),
+        timings: TimingsJson::new(about.load_s, about.draft, &answer.timings),
         peak_rss_bytes: crate::bench::memory::peak_rss(),
     }
 }

@@ -47,7 +47,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "cot")]
     logits: Option<PathBuf>,
     /// Also write every named intermediate (blk.3.attn_out …)
-    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "cot")]
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with_all = ["cot", "draft"])]
     dump: Option<PathBuf>,
     #[command(flatten)]
     pub(super) sampling: SamplingArgs,
@@ -56,8 +56,8 @@ pub struct RunArgs {
 const OUTPUT_HELP: &str = "\
 -o json prints one object: model, prompt (as rendered), prompt_ids, text, ids, finish_reason \
 (stop, length, interrupted), seed, timings (load_s, prompt_s, prompt_tokens_per_s, first_token_s, \
-generate_s, tokens_per_s), peak_rss_bytes. With --cot also answer, votes and chains, without ids \
-and timings.
+generate_s, tokens_per_s; with --draft drafted_tokens, accepted_tokens and acceptance_rate in \
+draft), peak_rss_bytes. With --cot also answer, votes and chains, without ids and timings.
 -o jsonl prints {\"id\": …, \"text\": …} for each token as it comes (text that was held back until \
 the end comes without an id), then the object of -o json.
 Without a tokenizer (--prompt-ids), text output is the answer's ids: 5,6,7.";
@@ -123,6 +123,7 @@ fn answer_one(
         options.keep_logits = args.logits.is_some();
         options.trace = trace.clone();
     })?;
+    session.set_draft(args.answer.draft());
     let asking = Asking {
         sampler: Sampler::new(sampling.clone(), seed),
         limits: limits(&args.answer, loaded, &texts)?,
@@ -139,6 +140,7 @@ fn answer_one(
         has_text: texts.tokenizer.is_some(),
         seed,
         load_s: loaded.load_s,
+        draft: args.answer.draft(),
     };
     let answer = {
         let _soft = interrupt.softly();

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
-use super::Sampler;
+use super::draft::Drafts;
+use super::{Draft, DraftCount, FinishReason, Limits, Sampler};
 use crate::model::{Model, Pass, Rows};
 use crate::nn::{Cache, CacheType, Plan, Trace};
 use crate::{Error, Result};
@@ -25,39 +26,6 @@ pub struct SessionOptions {
     pub interrupt: Arc<AtomicBool>,
     /// Where named intermediates go, if anywhere.
     pub trace: Option<Arc<Trace>>,
-}
-
-/// When an answer ends.
-#[derive(Debug, Clone, Default)]
-pub struct Limits {
-    /// At most this many tokens; the context's end otherwise.
-    pub max_tokens: Option<usize>,
-    /// Tokens that end the answer. They are neither returned nor run.
-    pub stop_ids: Vec<u32>,
-}
-
-/// Why an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FinishReason {
-    /// At a stop token or stop string.
-    Stop,
-    /// At the most tokens that were asked for.
-    Length,
-    /// The context is full.
-    ContextFull,
-    /// From outside.
-    Interrupted,
-}
-
-impl FinishReason {
-    /// As written into JSON output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length | Self::ContextFull => "length",
-            Self::Interrupted => "interrupted",
-        }
-    }
 }
 
 /// An answer in the making.
@@ -80,6 +48,9 @@ pub struct Session {
     /// Logits after the last token that was run, `[vocab]`.
     last: Vec<f32>,
     kept: Vec<Tensor>,
+    /// What an encoder has read: the drafts' material, though no token of the decoder's.
+    source: Vec<u32>,
+    drafts: Drafts,
     answer: Option<Answer>,
     finish: Option<FinishReason>,
 }
@@ -97,9 +68,23 @@ impl Session {
             pending: VecDeque::new(),
             last: Vec::new(),
             kept: Vec::new(),
+            source: Vec::new(),
+            drafts: Drafts::new(Draft::None),
             answer: None,
             finish: None,
         })
+    }
+
+    /// Chooses where guesses at the next tokens come from; without this there are none. A session
+    /// that is traced makes none.
+    pub fn set_draft(&mut self, draft: Draft) {
+        self.drop_draft();
+        self.drafts = Drafts::new(draft);
+    }
+
+    /// What the guesses of this answer came to.
+    pub fn draft_count(&self) -> DraftCount {
+        self.drafts.count()
     }
 
     /// The model that answers.
@@ -120,7 +105,12 @@ impl Session {
     /// [`Error::ContextFull`] before anything is run if they do not fit; [`Error::Interrupted`].
     pub fn prompt(&mut self, ids: &[u32]) -> Result<usize> {
         let trace = self.options.trace.as_deref();
-        match self.model.encode(ids, trace, &mut self.cache)? {
+        let decoder = self.model.encode(ids, trace, &mut self.cache)?;
+        self.source = match &decoder {
+            Some(_) => ids.to_vec(),
+            None => Vec::new(),
+        };
+        match decoder {
             Some(decoder) => self.decoder_prompt(&decoder).map(|_| ids.len()),
             None => self.decoder_prompt(ids),
         }
@@ -160,7 +150,7 @@ impl Session {
                 end = end.max(self.plan.prefix);
             }
             let chunk = &new[done..(done + end - begin).min(n)];
-            self.run(chunk)?;
+            self.run(chunk, &[])?;
             done += chunk.len();
         }
         Ok(n)
@@ -169,6 +159,8 @@ impl Session {
     /// Begins an answer after the prompt; the session then iterates over its tokens.
     pub fn answer(&mut self, sampler: Sampler, limits: Limits) {
         self.finish = None;
+        self.drop_draft();
+        self.drafts.restart();
         self.answer = Some(Answer {
             sampler,
             limits,
@@ -190,6 +182,7 @@ impl Session {
     /// Forgets all but the first `len` tokens.
     pub fn truncate(&mut self, len: usize) {
         self.pending.clear();
+        self.drafts.clear();
         self.tokens.truncate(len);
         self.cache.truncate(len);
         self.last.clear();
@@ -231,24 +224,62 @@ impl Session {
         self.options.interrupt.load(Ordering::Relaxed)
     }
 
-    /// Runs `ids` and keeps the logits after the last.
-    fn run(&mut self, ids: &[u32]) -> Result<()> {
+    /// Runs `ids` and, ahead of the sequence, `draft`; keeps the logits after the last of `ids`.
+    fn run(&mut self, ids: &[u32], draft: &[u32]) -> Result<()> {
         let pass = Pass {
             plan: &self.plan,
-            rows: match self.options.keep_logits {
+            rows: match self.options.keep_logits || !draft.is_empty() {
                 true => Rows::All,
                 false => Rows::Last,
             },
             trace: self.options.trace.as_deref(),
         };
-        let logits = self.model.forward(ids, pass, &mut self.cache)?;
-        let rows = logits.dim(0)?;
+        let logits = match draft {
+            [] => self.model.forward(ids, pass, &mut self.cache)?,
+            draft => self
+                .model
+                .forward(&[ids, draft].concat(), pass, &mut self.cache)?,
+        };
+        let rows = logits.dim(0)?.saturating_sub(draft.len());
         self.last = logits.get(rows - 1)?.to_vec1()?;
         if self.options.keep_logits {
-            self.kept.push(logits);
+            self.kept.push(logits.narrow(0, 0, rows)?);
         }
         self.tokens.extend_from_slice(ids);
+        let ahead = draft
+            .iter()
+            .zip(rows..)
+            .map(|(&id, row)| Ok((id, logits.get(row)?.to_vec1()?)));
+        self.drafts.add(ahead.collect::<Result<_>>()?);
         Ok(())
+    }
+
+    /// Runs `ids`, the next tokens, unless a draft has run them; `room` more may be guessed.
+    fn go_on(&mut self, ids: &[u32], room: usize) -> Result<()> {
+        let Some(logits) = self.drafts.verify(ids) else {
+            self.drop_draft();
+            let left = self.cache.capacity() - self.tokens.len();
+            let room = match self.options.trace {
+                Some(_) => 0,
+                None => room.min(left.saturating_sub(ids.len())),
+            };
+            let history = || [self.source.as_slice(), &self.tokens, ids].concat();
+            let draft = self.drafts.guess(room, history);
+            return self.run(ids, &draft);
+        };
+        if self.options.keep_logits {
+            let row = Tensor::new(logits.as_slice(), &Device::Cpu)?;
+            self.kept.push(row.unsqueeze(0)?);
+        }
+        self.last = logits;
+        self.tokens.extend_from_slice(ids);
+        Ok(())
+    }
+
+    /// Takes what was run ahead of the sequence out of the cache.
+    fn drop_draft(&mut self) {
+        self.drafts.clear();
+        self.cache.truncate(self.tokens.len());
     }
 
     /// The next token of the answer, if it does not end here.
@@ -268,9 +299,11 @@ impl Session {
             self.stop(FinishReason::Length);
             return Ok(None);
         }
+        let left = answer.limits.max_tokens.map(|n| n - answer.produced);
         if !self.pending.is_empty() {
             let ids: Vec<u32> = self.pending.drain(..).collect();
-            self.run(&ids)?;
+            // The last token of the answer needs no run.
+            self.go_on(&ids, left.map_or(usize::MAX, |n| n - 1))?;
         }
         if self.last.is_empty() {
             return Err(Error::Text(

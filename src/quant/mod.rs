@@ -11,7 +11,8 @@ mod store;
 mod tests;
 
 pub use encoding::Encoding;
-pub use kernels::Isa;
 pub use kernels::pool::set_threads;
+pub use kernels::{Isa, Multiply};
 pub use matrix::Matrix;
 pub use quantize::quantize;
+pub use store::Bytes;

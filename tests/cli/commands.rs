@@ -24,6 +24,12 @@ fn bench_measures_the_grid() {
         );
         let generates = row["n_gen"] == 4;
         assert_eq!(row["bandwidth_share"].is_number(), generates);
+        assert_eq!(row["multiply_share"].is_number(), !generates);
+        let reached = row[["multiply_share", "bandwidth_share"][usize::from(generates)]].as_f64();
+        assert!(reached.is_some_and(|r| r > 0.0 && r < 1.5), "{row}");
+        for floor in ["bandwidth_bytes_per_s", "multiply_adds_per_s"] {
+            assert!(row[floor].as_f64().is_some_and(|f| f > 1e7), "{row}");
+        }
     }
     for format in ["md", "csv", "jsonl"] {
         let mut bench = wick();
@@ -82,6 +88,47 @@ fn what_becomes_of_packed_integers_is_said() {
         told.contains("7 packed matrices (AWQ") && told.contains("rounded once more"),
         "{told}"
     );
+}
+
+#[test]
+fn bench_alternates_two_settings() {
+    let against = |flags: &str, more: &[&str]| {
+        let mut bench = wick();
+        bench.args(["bench", "-p", "8", "-n", "4", "-r", "3", "-m"]);
+        bench.arg(oracle("llama")).args(["--against", flags]);
+        ended(bench.args(more))
+    };
+    let json = ["-t", "2", "-o", "json"];
+    for flags in ["-t 1", "--quant int8", "--cache-type f16", "--isa portable"] {
+        let rows: Vec<Value> = serde_json::from_str(&against(flags, &json).done()).unwrap();
+        assert_eq!(rows.len(), 4, "{flags}");
+        for pair in rows.chunks(2) {
+            let samples = |row: &Value| -> Vec<f64> {
+                serde_json::from_value(row["samples_ts"].clone()).unwrap()
+            };
+            let (a, b) = (samples(&pair[0]), samples(&pair[1]));
+            let logs: f64 = a.iter().zip(&b).map(|(a, b)| (a / b).ln()).sum();
+            let found = &pair[0]["ratio"];
+            let figure = |key: &str| found[key].as_f64().unwrap();
+            assert!((figure("ratio") / (logs / 3.0).exp() - 1.0).abs() < 1e-9);
+            assert!(figure("low") <= figure("ratio") && figure("ratio") <= figure("high"));
+            assert_eq!(found["pairs"], 3);
+            assert_eq!(pair[1]["setting"], flags);
+            assert!(pair[0].get("setting").is_none() && pair[1].get("ratio").is_none());
+            assert_eq!(pair[1]["quant"] == "Q8_0", flags == "--quant int8");
+            assert_eq!(pair[1]["threads"] == 1, flags == "-t 1");
+        }
+    }
+    let table = against("-t 1", &["-t", "2"]).done();
+    let columns = |line: &str| line.matches('|').count();
+    assert_eq!(table.lines().count(), 2 + 4);
+    assert!(table.lines().all(|l| columns(l) == 13), "{table}");
+    let csv = against("-t 1", &["-o", "csv"]).done();
+    let commas: Vec<_> = csv.lines().map(|l| l.matches(',').count()).collect();
+    assert_eq!(commas, [21; 5], "{csv}");
+    assert!(against("--temp 1", &[]).failed(2).contains("--cache-type"));
+    assert!(against("-t 1", &["-t", "1,2"]).failed(2).contains("list"));
+    assert!(against("nowhere", &[]).failed(1).contains("nowhere"));
 }
 
 #[test]

@@ -297,3 +297,22 @@ pub fn interrupt(process: u32) {
         .status();
     assert!(kill.unwrap().success());
 }
+
+#[test]
+fn drafts_are_counted_and_change_nothing() {
+    let model = oracle("llama");
+    let ids = "5,6,7,8,5,6,7,8,5,6,7,8,5,6";
+    let args = ["--prompt-ids", ids, "-n", "40", "--ignore-eos"];
+    for sampling in [&["--temp", "0"][..], &["--temp", "1", "--seed", "3"]] {
+        let with = |more: &[&str]| answer(&model, &[&args[..], sampling, more].concat());
+        let (plain, drafted) = (with(&[]), with(&["--draft", "lookup"]));
+        assert_eq!(drafted["ids"], plain["ids"]);
+        assert!(plain["timings"].get("draft").is_none());
+        let draft = &drafted["timings"]["draft"];
+        let count = |key: &str| draft[key].as_u64().unwrap();
+        let (all, right) = (count("drafted_tokens"), count("accepted_tokens"));
+        assert!(all > 0 && right <= all, "{draft}");
+        let rate = draft["acceptance_rate"].as_f64().unwrap();
+        assert!((rate - right as f64 / all as f64).abs() < 1e-9);
+    }
+}

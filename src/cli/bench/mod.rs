@@ -1,28 +1,37 @@
 //! `wick bench`: how fast prompts are read and answers made.
 
+mod measure;
+mod setting;
 mod table;
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 
-use self::table::{Format, Row, Table};
+use self::measure::Test;
+use self::setting::{Setting, Wanted};
+use self::table::{Format, Table};
 use super::completions;
 use super::exit::usage;
-use super::flags::{CacheArg, ContextArgs, DeviceName, HubArgs, LoadArgs, ModelArgs, Quant};
+use super::flags::{CacheArg, DeviceName, HubArgs, LoadArgs, ModelArgs, Quant};
 use super::interrupt::Interrupt;
-use super::open::{self, Loaded};
 use super::ui::Ui;
-use super::{settings, threads};
-use crate::bench::{self, Load, memory};
+use super::{open, threads};
+use crate::bench::{Floors, Load, memory};
+use crate::quant::Isa;
 
 /// Measure the speed of prompts and of generation
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Every comma list makes a grid. `share` is the part of the machine's \
-                        memory bandwidth, measured at the start, that reading the weights and the \
-                        KV cache for each token comes to."
+    after_help = "Every comma list makes a grid. `reached` is the part of what this machine \
+                  could do at best, both measured at the start with as many threads: generation \
+                  reads the weights and the KV cache from memory for each token; prompts multiply, \
+                  INT4 and INT8 weights with the widest integer instruction in registers (GMAC/s: \
+                  billions of multiply-adds per second), others with that of f32.\n\
+                  --against alternates two settings and prints how many times as fast the first \
+                  is: the geometric mean of the pairs' ratios, with a 95 % interval (Student's t \
+                  on their logarithms)."
 )]
 pub struct BenchArgs {
     /// A folder, a .gguf, a .safetensors, a card's name or a hub id
@@ -80,6 +89,10 @@ pub struct BenchArgs {
     /// Type of the KV cache [default: f32 where the weights are f32, f16 otherwise]
     #[arg(long, value_enum, value_name = "TYPE")]
     cache_type: Option<CacheArg>,
+    /// Alternate with another setting: a model, or flags that change this one ("-t 1",
+    /// "--quant int8", "--cache-type f32", "--isa avx2", "-m MODEL")
+    #[arg(long, value_name = "MODEL|FLAGS", allow_hyphen_values = true)]
+    against: Option<String>,
     #[command(flatten)]
     hub: HubArgs,
 }
@@ -88,140 +101,86 @@ pub fn run(args: &BenchArgs, ui: &Ui) -> Result<()> {
     if args.repetitions == 0 {
         return Err(usage("--repetitions 0: at least one is needed"));
     }
-    let model = ModelArgs {
-        model: args.model.clone(),
-        hub: args.hub.clone(),
-        load: LoadArgs {
-            quant: args.quant,
-            dtype: None,
-            device: args.device,
-            threads: None,
-            force: false,
-            // What is measured is loading as it is asked for, and nothing is left behind.
-            no_quant_cache: true,
-        },
-    };
-    let name = open::named(&model, ui)?;
-    let grid = match args.threads.as_slice() {
-        [] => vec![threads::number(None)?],
-        list => list
-            .iter()
-            .map(|&n| threads::number(Some(n)))
-            .collect::<Result<_>>()?,
-    };
+    let groups = wanted(args, ui)?;
     let interrupt = Interrupt::install()?;
-    // Measured before the model is there, so that its buffer does not count as the model's.
-    let mut bandwidth = BTreeMap::new();
-    for &n in &grid {
-        bandwidth.insert(n, threads::with(n, bench::read_bandwidth)?);
+    // Measured before a model is there, so that the buffer does not count as the model's.
+    let mut floors = BTreeMap::new();
+    for one in groups.iter().flatten() {
+        let key = (one.threads, one.isa.name());
+        if !floors.contains_key(&key) {
+            let measured = threads::with(one.threads, || Floors::measure(one.isa))??;
+            floors.insert(key, measured);
+        }
     }
     memory::reset_peak_rss();
-    let most = grid.iter().copied().max().unwrap_or(1);
-    let loaded = threads::with(most, || open::load(name, &model.hub, &model.load, ui))??;
-    let mut table = Table::new(args.output);
-    for &n in &grid {
+    let mut table = Table::new(args.output, args.against.is_some());
+    let mut before: Option<Setting> = None;
+    for group in groups {
+        let mut settings = Vec::new();
+        for one in group {
+            let known = settings.last().or(before.as_ref());
+            let setting = one.load(&args.hub, known, ui)?;
+            settings.push(setting);
+        }
         for &depth in &args.n_depth {
             for load in loads(args) {
-                let row = threads::with(n, || {
-                    let machine = Machine {
-                        threads: n,
-                        bandwidth: bandwidth[&n],
-                    };
-                    measure(args, &loaded, load, depth, &machine, &interrupt)
-                })??;
-                table.add(row)?;
+                let test = Test {
+                    load,
+                    depth,
+                    repetitions: args.repetitions,
+                };
+                for row in test.run(&settings, &floors, &interrupt)? {
+                    table.add(row)?;
+                }
             }
         }
+        before = settings.pop();
     }
     table.end()
 }
 
+/// What is to be measured, what alternates side by side.
+fn wanted(args: &BenchArgs, ui: &Ui) -> Result<Vec<Vec<Wanted>>> {
+    let load = LoadArgs {
+        quant: args.quant,
+        dtype: None,
+        device: args.device,
+        threads: None,
+    };
+    let model = ModelArgs {
+        model: args.model.clone(),
+        hub: args.hub.clone(),
+        load: load.clone(),
+    };
+    let with = |threads: usize| -> Result<Wanted> {
+        Ok(Wanted {
+            label: String::new(),
+            model: open::named(&model, ui)?.to_string(),
+            load: load.clone(),
+            threads,
+            cache_type: args.cache_type,
+            isa: Isa::best(),
+        })
+    };
+    match (&args.against, args.threads.as_slice()) {
+        (None, []) => Ok(vec![vec![with(threads::number(None)?)?]]),
+        (None, list) => {
+            let one = |&n| Ok(vec![with(threads::number(Some(n))?)?]);
+            list.iter().map(one).collect()
+        }
+        (Some(text), [] | [_]) => {
+            let first = with(threads::number(args.threads.first().copied())?)?;
+            let other = first.changed(text)?;
+            Ok(vec![vec![first, other]])
+        }
+        (Some(_), _) => Err(usage("--against takes one number of threads, not a list")),
+    }
+}
+
 /// What is measured at each depth.
 fn loads(args: &BenchArgs) -> Vec<Load> {
-    let prompts = args
-        .n_prompt
-        .iter()
-        .filter(|&&n| n > 0)
-        .map(|&n| Load::Prompt(n));
-    let answers = args
-        .n_gen
-        .iter()
-        .filter(|&&n| n > 0)
-        .map(|&n| Load::Generate(n));
+    let some = |list: &[usize]| list.iter().copied().filter(|&n| n > 0).collect::<Vec<_>>();
+    let prompts = some(&args.n_prompt).into_iter().map(Load::Prompt);
+    let answers = some(&args.n_gen).into_iter().map(Load::Generate);
     prompts.chain(answers).collect()
-}
-
-struct Machine {
-    threads: usize,
-    /// Bytes for each second.
-    bandwidth: f64,
-}
-
-fn measure(
-    args: &BenchArgs,
-    loaded: &Loaded,
-    load: Load,
-    depth: usize,
-    machine: &Machine,
-    interrupt: &Interrupt,
-) -> Result<Row> {
-    let opened = &loaded.found.opened;
-    let (n_prompt, n_gen) = match load {
-        Load::Prompt(n) => (n, 0),
-        Load::Generate(n) => (0, n),
-    };
-    let context = ContextArgs {
-        ctx_size: Some(depth.saturating_add(n_prompt + n_gen).saturating_add(2)),
-        cache_type: args.cache_type,
-    };
-    let cache_type = settings::cache_type(&context, opened, loaded.storage);
-    let limit = opened.spec.max_len;
-    if depth + n_prompt + n_gen > limit {
-        bail!(
-            "{} tokens at depth {depth} are more than the model's context of {limit}",
-            n_prompt + n_gen
-        );
-    }
-    settings::context(&context, opened, cache_type)?;
-    let samples = bench::measure(
-        &loaded.model,
-        load,
-        depth,
-        args.repetitions,
-        cache_type,
-        &interrupt.flag(),
-    )?;
-    let weights = memory::weight_bytes(opened, loaded.storage);
-    // Half of what is generated is in the cache on average.
-    let cache = memory::cache_bytes_per_token(&opened.spec, cache_type);
-    let read = weights.per_token + cache.saturating_mul((depth + n_gen / 2) as u64);
-    let share = (n_gen > 0).then(|| samples.mean() * read as f64 / machine.bandwidth);
-    Ok(Row {
-        model: open::short_name(&loaded.found.name),
-        size: loaded.model.weight_bytes() as u64,
-        params: loaded.model.n_params(),
-        quant: main_encoding(loaded),
-        threads: machine.threads,
-        n_prompt,
-        n_gen,
-        n_depth: depth,
-        avg_ts: samples.mean(),
-        stddev_ts: samples.stddev(),
-        samples_ts: samples.0,
-        load_s: loaded.load_s,
-        peak_rss_bytes: memory::peak_rss(),
-        bandwidth_share: share,
-        bandwidth_bytes_per_s: machine.bandwidth,
-    })
-}
-
-/// The encoding that most weights are kept in.
-fn main_encoding(loaded: &Loaded) -> &'static str {
-    let mut counts = BTreeMap::new();
-    for (name, info) in loaded.found.opened.weights.tensors() {
-        let encoding = loaded.storage.encoding(info.encoding, &info.shape, name);
-        *counts.entry(encoding).or_insert(0) += info.len();
-    }
-    let main = counts.into_iter().max_by_key(|&(_, n)| n);
-    main.map_or("-", |(encoding, _)| encoding.name())
 }

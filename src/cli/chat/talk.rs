@@ -56,7 +56,8 @@ impl Talk {
         };
         // Flags are wrong before the first turn, not after it.
         settings::sampling(&args.sampling, &loaded.found.opened, loaded.found.card)?;
-        let session = run::session(&args.context, &loaded, &interrupt, &ui, |_| {})?;
+        let mut session = run::session(&args.context, &loaded, &interrupt, &ui, |_| {})?;
+        session.set_draft(args.answer.draft());
         let limits = run::limits(
             &args.answer,
             &loaded,
@@ -319,6 +320,7 @@ impl Stats {
         self.all.prompt_s += t.prompt_s;
         self.all.tokens += t.tokens;
         self.all.generate_s += t.generate_s;
+        self.all.drafts = self.all.drafts.and(t.drafts);
     }
 
     fn text(&self, session: &Session) -> String {

@@ -1,11 +1,13 @@
 //! The choice of an instruction set, and the kernels of each.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::activations::{self, Quantized};
 use super::forms::{Float, FloatPanel, Form, IntPanel, Tile};
 #[cfg(target_arch = "aarch64")]
 use super::neon;
+use super::peak::{self, Multiply};
 use super::portable;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx2::vnni, avx512};
@@ -30,6 +32,9 @@ enum Set {
     #[cfg(target_arch = "aarch64")]
     Dotprod,
 }
+
+/// Which of [`Isa::all`] is in use; past them all until it is decided.
+static CHOSEN: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 impl Isa {
     /// Plain Rust.
@@ -76,13 +81,43 @@ impl Isa {
     /// The best set of this machine, or the one that the environment variable `WICK_ISA` names
     /// (`portable`, `avx2`, `avxvnni`, `avx512`, `neon`, `dotprod`) if the machine has it.
     pub fn best() -> Self {
-        static BEST: OnceLock<Isa> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            let all = Self::available();
-            let wanted = std::env::var("WICK_ISA").unwrap_or_default();
-            let named = all.iter().find(|isa| isa.name() == wanted);
-            named.or(all.last()).copied().unwrap_or(Self::PORTABLE)
-        })
+        let all = Self::all();
+        let chosen = CHOSEN.load(Ordering::Relaxed);
+        if let Some(isa) = all.get(chosen) {
+            return *isa;
+        }
+        let wanted = std::env::var("WICK_ISA").unwrap_or_default();
+        let named = all.iter().find(|isa| isa.name() == wanted);
+        let best = named.or(all.last()).copied().unwrap_or(Self::PORTABLE);
+        best.choose();
+        best
+    }
+
+    /// Makes this set the one that [`Isa::best`] gives from now on: to compare one with another.
+    pub fn choose(self) {
+        if let Some(i) = Self::all().iter().position(|isa| *isa == self) {
+            CHOSEN.store(i, Ordering::Relaxed);
+        }
+    }
+
+    /// [`Isa::available`], asked once.
+    fn all() -> &'static [Self] {
+        static ALL: OnceLock<Vec<Isa>> = OnceLock::new();
+        ALL.get_or_init(Self::available)
+    }
+
+    /// Multiplies registers for some microseconds and returns how many multiply-adds that were: an
+    /// instruction set's own rate, with nothing to load.
+    pub fn multiply_adds(self, what: Multiply) -> usize {
+        match self.0 {
+            // SAFETY: such a value exists only on machines with these features.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 | Set::AvxVnni(_) => unsafe { peak::avx2(what) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe { peak::avx512(what) },
+            _ => peak::portable(what),
+        }
     }
 
     /// The most tokens of a tile of integer weights.

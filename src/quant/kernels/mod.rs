@@ -35,6 +35,7 @@ pub mod forms;
 mod isa;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod peak;
 pub mod pool;
 pub mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -42,3 +43,4 @@ mod prefetch;
 pub mod product;
 
 pub use isa::Isa;
+pub use peak::Multiply;

@@ -1,0 +1,178 @@
+//! One side of a measurement: a model and how it runs.
+
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+
+use super::super::exit::usage;
+use super::super::flags::{CacheArg, ContextArgs, HubArgs, LoadArgs, Quant};
+use super::super::open::{self, Loaded};
+use super::super::ui::Ui;
+use super::super::{settings, threads};
+use crate::nn::CacheType;
+use crate::quant::Isa;
+
+/// What a user asks for, nothing loaded yet.
+#[derive(Clone)]
+pub struct Wanted {
+    /// The flags that make it another than the first; empty for the first itself.
+    pub label: String,
+    pub model: String,
+    pub load: LoadArgs,
+    pub threads: usize,
+    pub cache_type: Option<CacheArg>,
+    pub isa: Isa,
+}
+
+/// What `--against` takes.
+#[derive(Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+struct Flags {
+    #[arg(short, long)]
+    model: Option<String>,
+    #[arg(short, long)]
+    threads: Option<usize>,
+    #[arg(long)]
+    quant: Option<Quant>,
+    #[arg(long, value_enum)]
+    cache_type: Option<CacheArg>,
+    #[arg(long, value_parser = isa)]
+    isa: Option<Isa>,
+}
+
+/// An instruction set of this machine.
+fn isa(name: &str) -> Result<Isa, String> {
+    let all = Isa::available();
+    let found = all.iter().find(|isa| isa.name() == name).copied();
+    found.ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|isa| isa.name()).collect();
+        format!("this machine has {}", names.join(", "))
+    })
+}
+
+impl Wanted {
+    /// This setting changed by `text`: another model's name, or flags.
+    pub fn changed(&self, text: &str) -> Result<Self> {
+        let mut other = Self {
+            label: text.to_string(),
+            ..self.clone()
+        };
+        if !text.starts_with('-') {
+            other.model = text.to_string();
+            return Ok(other);
+        }
+        let flags = Flags::try_parse_from(text.split_whitespace()).map_err(|e| {
+            let e = e.to_string();
+            let first = e.lines().next().unwrap_or_default();
+            let first = first.trim_start_matches("error: ");
+            usage(format!(
+                "--against {text:?}: {first}; a model or -m, -t, --quant, --cache-type, --isa are wanted"
+            ))
+        })?;
+        if let Some(model) = flags.model {
+            other.model = model;
+        }
+        if let Some(n) = flags.threads {
+            other.threads = threads::number(Some(n))?;
+        }
+        other.load.quant = flags.quant.or(self.load.quant);
+        other.cache_type = flags.cache_type.or(self.cache_type);
+        other.isa = flags.isa.unwrap_or(self.isa);
+        Ok(other)
+    }
+
+    /// Whether both need the same weights in memory.
+    fn shares_weights(&self, other: &Self) -> bool {
+        self.model == other.model && self.load.quant == other.load.quant
+    }
+
+    /// Loads the model, unless `before` has it.
+    pub fn load(self, hub: &HubArgs, before: Option<&Setting>, ui: &Ui) -> Result<Setting> {
+        let loaded = match before {
+            Some(before) if self.shares_weights(&before.wanted) => before.loaded.clone(),
+            _ => {
+                let load = || open::load(&self.model, hub, &self.load, ui);
+                Arc::new(threads::with(self.threads, load)??)
+            }
+        };
+        Ok(Setting {
+            wanted: self,
+            loaded,
+        })
+    }
+}
+
+/// A setting whose model is there.
+pub struct Setting {
+    pub wanted: Wanted,
+    pub loaded: Arc<Loaded>,
+}
+
+impl Setting {
+    /// Runs `work` with the setting's threads and instructions.
+    pub fn with<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        self.wanted.isa.choose();
+        threads::with(self.wanted.threads, work)
+    }
+
+    /// The type of the KV cache for `tokens` tokens.
+    ///
+    /// # Errors
+    /// If the model or the machine's memory does not hold so many.
+    pub fn cache_type(&self, tokens: usize) -> Result<CacheType> {
+        let opened = &self.loaded.found.opened;
+        let limit = opened.spec.max_len;
+        if tokens > limit {
+            bail!("{tokens} tokens are more than the model's context of {limit}");
+        }
+        let context = ContextArgs {
+            ctx_size: Some(tokens.saturating_add(2)),
+            cache_type: self.wanted.cache_type,
+        };
+        let cache_type = settings::cache_type(&context, opened, self.loaded.storage);
+        settings::context(&context, opened, cache_type)?;
+        Ok(cache_type)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::flags::DeviceName;
+    use super::*;
+
+    fn first() -> Wanted {
+        Wanted {
+            label: String::new(),
+            model: "a.gguf".to_string(),
+            load: LoadArgs {
+                quant: Some("int8".parse().unwrap()),
+                dtype: None,
+                device: DeviceName::Cpu,
+                threads: None,
+            },
+            threads: 2,
+            cache_type: None,
+            isa: Isa::PORTABLE,
+        }
+    }
+
+    #[test]
+    fn flags_change_what_they_name_and_nothing_else() {
+        let one = first().changed("-t 1 --cache-type f32").unwrap();
+        assert_eq!((one.threads, one.cache_type), (1, Some(CacheArg::F32)));
+        assert!(one.shares_weights(&first()));
+        let four = first().changed("--quant int4").unwrap();
+        assert!(!four.shares_weights(&first()) && four.threads == 2);
+        let best = Isa::available().last().copied().unwrap();
+        let named = first().changed(&format!("--isa {}", best.name())).unwrap();
+        assert_eq!(named.isa, best);
+        for other in ["b c.gguf", "-m b"] {
+            assert!(!first().changed(other).unwrap().shares_weights(&first()));
+        }
+        assert_eq!(first().changed("b c.gguf").unwrap().model, "b c.gguf");
+        for bad in ["-t 0", "-t x", "--isa none", "--temp 1", "-m", "--help"] {
+            assert!(first().changed(bad).is_err(), "{bad}");
+        }
+    }
+}
