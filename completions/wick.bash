@@ -162,7 +162,7 @@ _wick() {
                     return 0
                     ;;
                 --cache-type)
-                    COMPREPLY=($(compgen -W "f32 f16" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "f32 f16 q8_0" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -224,7 +224,7 @@ _wick() {
                     return 0
                     ;;
                 --cache-type)
-                    COMPREPLY=($(compgen -W "f32 f16" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "f32 f16 q8_0" -- "${cur}"))
                     return 0
                     ;;
                 --max-tokens)
@@ -534,7 +534,7 @@ _wick() {
                     return 0
                     ;;
                 --cache-type)
-                    COMPREPLY=($(compgen -W "f32 f16" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "f32 f16 q8_0" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -672,7 +672,7 @@ _wick() {
                     return 0
                     ;;
                 --cache-type)
-                    COMPREPLY=($(compgen -W "f32 f16" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "f32 f16 q8_0" -- "${cur}"))
                     return 0
                     ;;
                 --max-tokens)

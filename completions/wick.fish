@@ -49,7 +49,8 @@ complete -c wick -n "__fish_wick_using_subcommand run" -l device -d 'cpu, cuda, 
 complete -c wick -n "__fish_wick_using_subcommand run" -s t -l threads -d 'Threads that work [default: the physical cores]' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -s c -l ctx-size -d 'Tokens of prompt and answer together [default: the model\'s, as far as memory goes]' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -l cache-type -d 'Type of the KV cache [default: f32 where the weights are f32, f16 otherwise]' -r -f -a "f32\t''
-f16\t''"
+f16\t''
+q8_0\t''"
 complete -c wick -n "__fish_wick_using_subcommand run" -s n -l max-tokens -d 'At most N new tokens [default: until the model or the context ends]' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -l stop -d 'End the answer before this text (repeatable)' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -s s -l system -d 'System message' -r
@@ -83,7 +84,8 @@ complete -c wick -n "__fish_wick_using_subcommand chat" -l device -d 'cpu, cuda,
 complete -c wick -n "__fish_wick_using_subcommand chat" -s t -l threads -d 'Threads that work [default: the physical cores]' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -s c -l ctx-size -d 'Tokens of prompt and answer together [default: the model\'s, as far as memory goes]' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l cache-type -d 'Type of the KV cache [default: f32 where the weights are f32, f16 otherwise]' -r -f -a "f32\t''
-f16\t''"
+f16\t''
+q8_0\t''"
 complete -c wick -n "__fish_wick_using_subcommand chat" -s n -l max-tokens -d 'At most N new tokens [default: until the model or the context ends]' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l stop -d 'End the answer before this text (repeatable)' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -s s -l system -d 'System message' -r
@@ -130,7 +132,8 @@ csv\t''"
 complete -c wick -n "__fish_wick_using_subcommand bench" -l quant -d 'Quantize while loading: int8, int4, none, or a GGUF type' -r
 complete -c wick -n "__fish_wick_using_subcommand bench" -l device -d 'cpu, cuda, cuda:N or metal' -r
 complete -c wick -n "__fish_wick_using_subcommand bench" -l cache-type -d 'Type of the KV cache [default: f32 where the weights are f32, f16 otherwise]' -r -f -a "f32\t''
-f16\t''"
+f16\t''
+q8_0\t''"
 complete -c wick -n "__fish_wick_using_subcommand bench" -l revision -d 'Branch, tag or commit of a hub id' -r
 complete -c wick -n "__fish_wick_using_subcommand bench" -l offline -d 'Send nothing over the network; use what is cached [env: HF_HUB_OFFLINE]'
 complete -c wick -n "__fish_wick_using_subcommand bench" -s q -l quiet -d 'Only errors on stderr: no progress, notes or figures'
@@ -151,7 +154,8 @@ complete -c wick -n "__fish_wick_using_subcommand inspect" -l device -d 'cpu, cu
 complete -c wick -n "__fish_wick_using_subcommand inspect" -s t -l threads -d 'Threads that work [default: the physical cores]' -r
 complete -c wick -n "__fish_wick_using_subcommand inspect" -s c -l ctx-size -d 'Tokens of prompt and answer together [default: the model\'s, as far as memory goes]' -r
 complete -c wick -n "__fish_wick_using_subcommand inspect" -l cache-type -d 'Type of the KV cache [default: f32 where the weights are f32, f16 otherwise]' -r -f -a "f32\t''
-f16\t''"
+f16\t''
+q8_0\t''"
 complete -c wick -n "__fish_wick_using_subcommand inspect" -l offline -d 'Send nothing over the network; use what is cached [env: HF_HUB_OFFLINE]'
 complete -c wick -n "__fish_wick_using_subcommand inspect" -l raw -d 'The prompt without a chat format'
 complete -c wick -n "__fish_wick_using_subcommand inspect" -l tensors -d 'List every tensor'
