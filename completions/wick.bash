@@ -162,7 +162,7 @@ _wick() {
                     return 0
                     ;;
                 --cache-type)
-                    COMPREPLY=($(compgen -W "f32 f16" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "f32 f16 q8_0" -- "${cur}"))
                     return 0
                     ;;
                 --against)
@@ -228,7 +228,7 @@ _wick() {
                     return 0
                     ;;
                 --cache-type)
-                    COMPREPLY=($(compgen -W "f32 f16" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "f32 f16 q8_0" -- "${cur}"))
                     return 0
                     ;;
                 --max-tokens)
@@ -538,7 +538,7 @@ _wick() {
                     return 0
                     ;;
                 --cache-type)
-                    COMPREPLY=($(compgen -W "f32 f16" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "f32 f16 q8_0" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -676,7 +676,7 @@ _wick() {
                     return 0
                     ;;
                 --cache-type)
-                    COMPREPLY=($(compgen -W "f32 f16" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "f32 f16 q8_0" -- "${cur}"))
                     return 0
                     ;;
                 --max-tokens)

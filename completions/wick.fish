@@ -49,13 +49,13 @@ complete -c wick -n "__fish_wick_using_subcommand run" -l device -d 'cpu, cuda, 
 complete -c wick -n "__fish_wick_using_subcommand run" -s t -l threads -d 'Threads that work [default: the physical cores]' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -s c -l ctx-size -d 'Tokens of prompt and answer together [default: the model\'s, as far as memory goes]' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -l cache-type -d 'Type of the KV cache [default: f32 where the weights are f32, f16 otherwise]' -r -f -a "f32\t''
-f16\t''"
+f16\t''
+q8_0\t''"
 complete -c wick -n "__fish_wick_using_subcommand run" -s n -l max-tokens -d 'At most N new tokens [default: until the model or the context ends]' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -l stop -d 'End the answer before this text (repeatable)' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -s s -l system -d 'System message' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -l template -d 'Chat format: a name (`wick inspect` lists them) or a file with a Jinja template [default: the model\'s own]' -r
-complete -c wick -n "__fish_wick_using_subcommand run" -l draft -d 'Guess at the next tokens and verify several in one pass: lookup takes what followed the same words before. Answers stay what they are; copies and edits come faster' -r -f -a "none\t''
-lookup\t''"
+complete -c wick -n "__fish_wick_using_subcommand run" -l cot -d 'Think first: zero (step by step, then the answer), few (after worked examples) or vote:N (N sampled chains; the answer that most of them reach)' -r
 complete -c wick -n "__fish_wick_using_subcommand run" -s o -l output -d 'What standard output gets' -r -f -a "text\t''
 json\t''
 jsonl\t''"
@@ -84,13 +84,13 @@ complete -c wick -n "__fish_wick_using_subcommand chat" -l device -d 'cpu, cuda,
 complete -c wick -n "__fish_wick_using_subcommand chat" -s t -l threads -d 'Threads that work [default: the physical cores]' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -s c -l ctx-size -d 'Tokens of prompt and answer together [default: the model\'s, as far as memory goes]' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l cache-type -d 'Type of the KV cache [default: f32 where the weights are f32, f16 otherwise]' -r -f -a "f32\t''
-f16\t''"
+f16\t''
+q8_0\t''"
 complete -c wick -n "__fish_wick_using_subcommand chat" -s n -l max-tokens -d 'At most N new tokens [default: until the model or the context ends]' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l stop -d 'End the answer before this text (repeatable)' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -s s -l system -d 'System message' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l template -d 'Chat format: a name (`wick inspect` lists them) or a file with a Jinja template [default: the model\'s own]' -r
-complete -c wick -n "__fish_wick_using_subcommand chat" -l draft -d 'Guess at the next tokens and verify several in one pass: lookup takes what followed the same words before. Answers stay what they are; copies and edits come faster' -r -f -a "none\t''
-lookup\t''"
+complete -c wick -n "__fish_wick_using_subcommand chat" -l cot -d 'Think first: zero (step by step, then the answer), few (after worked examples) or vote:N (N sampled chains; the answer that most of them reach)' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l temp -d 'Temperature; 0 is greedy and repeatable' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l top-k -d 'Only the K likeliest tokens; 0 for all' -r
 complete -c wick -n "__fish_wick_using_subcommand chat" -l top-p -d 'Only the likeliest tokens that together reach probability P' -r
@@ -112,7 +112,7 @@ complete -c wick -n "__fish_wick_using_subcommand download" -s q -l quiet -d 'On
 complete -c wick -n "__fish_wick_using_subcommand download" -s h -l help -d 'Print help'
 complete -c wick -n "__fish_wick_using_subcommand quantize" -s o -l output -d 'The file to write' -r -F
 complete -c wick -n "__fish_wick_using_subcommand quantize" -l quant -d 'int8 (Q8_0), int4 (Q4_0; embedding and head Q8_0), f32, f16, bf16, a GGUF type, or none to keep what is stored' -r
-complete -c wick -n "__fish_wick_using_subcommand quantize" -l base -d 'MODEL is only the difference from this one (a folder): add the two, as for tatsu-lab/alpaca-7b-wdiff and LLaMA-7B' -r -F
+complete -c wick -n "__fish_wick_using_subcommand quantize" -l base -d 'MODEL is only the difference from this one (a folder): add the two, as for tatsu-lab/alpaca-7b-wdiff and LLaMA-7B; or it is encrypted with this one\'s consolidated.00.pth, as the BELLE-LLaMA-*-enc are' -r -F
 complete -c wick -n "__fish_wick_using_subcommand quantize" -s t -l threads -d 'Threads that work [default: the physical cores]' -r
 complete -c wick -n "__fish_wick_using_subcommand quantize" -l revision -d 'Branch, tag or commit of a hub id' -r
 complete -c wick -n "__fish_wick_using_subcommand quantize" -l force -d 'Overwrite the file if it exists'
@@ -132,8 +132,8 @@ csv\t''"
 complete -c wick -n "__fish_wick_using_subcommand bench" -l quant -d 'Quantize while loading: int8, int4, none, or a GGUF type' -r
 complete -c wick -n "__fish_wick_using_subcommand bench" -l device -d 'cpu, cuda, cuda:N or metal' -r
 complete -c wick -n "__fish_wick_using_subcommand bench" -l cache-type -d 'Type of the KV cache [default: f32 where the weights are f32, f16 otherwise]' -r -f -a "f32\t''
-f16\t''"
-complete -c wick -n "__fish_wick_using_subcommand bench" -l against -d 'Alternate with another setting: a model, or flags that change this one ("-t 1", "--quant int8", "--cache-type f32", "--isa avx2", "-m MODEL")' -r
+f16\t''
+q8_0\t''"
 complete -c wick -n "__fish_wick_using_subcommand bench" -l revision -d 'Branch, tag or commit of a hub id' -r
 complete -c wick -n "__fish_wick_using_subcommand bench" -l offline -d 'Send nothing over the network; use what is cached [env: HF_HUB_OFFLINE]'
 complete -c wick -n "__fish_wick_using_subcommand bench" -s q -l quiet -d 'Only errors on stderr: no progress, notes or figures'
@@ -154,7 +154,8 @@ complete -c wick -n "__fish_wick_using_subcommand inspect" -l device -d 'cpu, cu
 complete -c wick -n "__fish_wick_using_subcommand inspect" -s t -l threads -d 'Threads that work [default: the physical cores]' -r
 complete -c wick -n "__fish_wick_using_subcommand inspect" -s c -l ctx-size -d 'Tokens of prompt and answer together [default: the model\'s, as far as memory goes]' -r
 complete -c wick -n "__fish_wick_using_subcommand inspect" -l cache-type -d 'Type of the KV cache [default: f32 where the weights are f32, f16 otherwise]' -r -f -a "f32\t''
-f16\t''"
+f16\t''
+q8_0\t''"
 complete -c wick -n "__fish_wick_using_subcommand inspect" -l offline -d 'Send nothing over the network; use what is cached [env: HF_HUB_OFFLINE]'
 complete -c wick -n "__fish_wick_using_subcommand inspect" -l raw -d 'The prompt without a chat format'
 complete -c wick -n "__fish_wick_using_subcommand inspect" -l tensors -d 'List every tensor'

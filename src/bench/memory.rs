@@ -41,8 +41,7 @@ pub fn cache_bytes_per_token(spec: &Spec, kind: CacheType) -> u64 {
         2,
         spec.n_layers,
         spec.attention.kv_heads,
-        spec.attention.head_dim,
-        kind.bytes(),
+        kind.bytes_of(spec.attention.head_dim),
     ];
     parts.iter().fold(1u64, |n, &p| n.saturating_mul(p as u64))
 }

@@ -210,6 +210,8 @@ impl Dtype {
 pub enum CacheArg {
     F32,
     F16,
+    #[value(name = "q8_0")]
+    Q8,
 }
 
 impl CacheArg {
@@ -217,6 +219,7 @@ impl CacheArg {
         match self {
             Self::F32 => CacheType::F32,
             Self::F16 => CacheType::F16,
+            Self::Q8 => CacheType::Q8,
         }
     }
 }

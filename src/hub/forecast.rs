@@ -33,8 +33,7 @@ impl Forecast {
             2,
             opened.spec.n_layers,
             attention.kv_heads,
-            attention.head_dim,
-            cache.bytes(),
+            cache.bytes_of(attention.head_dim),
         ];
         Self {
             weights: weights.fold(0, u64::saturating_add),

@@ -5,6 +5,9 @@ use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
 use crate::arch::Attention;
+use crate::quant::kernels::attention::store::{
+    KEY_GROUP, Numbers, Q8_BLOCK, SLACK, q8_blocks, quantize_q8,
+};
 use crate::{Error, Result};
 
 /// How keys and values are stored.
@@ -12,14 +15,18 @@ use crate::{Error, Result};
 pub enum CacheType {
     F32,
     F16,
+    /// Bytes, with a scale in f16 for each 32 of a vector (for the rest, where a head is not a
+    /// multiple of that). Each number is off by at most 1/254 of its block's largest.
+    Q8,
 }
 
 impl CacheType {
-    /// Bytes of one number.
-    pub fn bytes(self) -> usize {
+    /// Bytes of a vector of `head_dim` numbers.
+    pub fn bytes_of(self, head_dim: usize) -> usize {
         match self {
-            Self::F32 => 4,
-            Self::F16 => 2,
+            Self::F32 => head_dim.saturating_mul(4),
+            Self::F16 => head_dim.saturating_mul(2),
+            Self::Q8 => head_dim.saturating_add(2 * q8_blocks(head_dim)),
         }
     }
 }
@@ -47,94 +54,171 @@ pub enum LayerCache {
     Device { keys: Tensor, values: Tensor },
 }
 
-/// Vectors of `head_dim` numbers, laid out `[kv_heads, capacity, head_dim]`. The memory is
-/// reserved at once and taken from the system as it fills.
+/// Vectors of `head_dim` numbers for `kv_heads` heads and `capacity` positions, in the order of
+/// [`crate::quant::kernels::attention::store`]. The memory is reserved at once and taken from the
+/// system as it fills.
 pub struct Plane {
     store: Store,
+    order: Order,
     capacity: usize,
     head_dim: usize,
+}
+
+/// In which order a plane's numbers lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Groups of positions, the positions of a dimension side by side.
+    Keys,
+    /// One position after another.
+    Values,
 }
 
 enum Store {
     F32(Vec<f32>),
     /// The bits of f16: zeroed integers cost nothing until they are written.
     F16(Vec<u16>),
+    Q8(Vec<i8>, Vec<u16>),
 }
 
 impl Plane {
-    fn new(kind: CacheType, kv_heads: usize, capacity: usize, head_dim: usize) -> Result<Self> {
-        let n = kv_heads * capacity * head_dim;
+    fn new(
+        kind: CacheType,
+        order: Order,
+        [kv_heads, capacity, head_dim]: [usize; 3],
+    ) -> Result<Self> {
         let refused = |e: std::collections::TryReserveError| {
             Error::Unsupported(format!(
                 "no memory for a context of {capacity} tokens ({e}); lower --ctx-size"
             ))
         };
+        let positions = match order {
+            Order::Keys => capacity.checked_next_multiple_of(KEY_GROUP),
+            Order::Values => Some(capacity),
+        };
+        let vectors = positions
+            .and_then(|n| n.checked_mul(kv_heads))
+            .unwrap_or(usize::MAX);
         // Ask first, so that an absurd size is an error rather than an abort.
         Vec::<u8>::new()
-            .try_reserve_exact(n.saturating_mul(kind.bytes()))
+            .try_reserve_exact(vectors.saturating_mul(kind.bytes_of(head_dim)))
             .map_err(refused)?;
+        let n = vectors * head_dim + SLACK;
         let store = match kind {
             CacheType::F32 => Store::F32(vec![0.0; n]),
             CacheType::F16 => Store::F16(vec![0; n]),
+            CacheType::Q8 => Store::Q8(vec![0; n], vec![0; vectors * q8_blocks(head_dim)]),
         };
         Ok(Self {
             store,
+            order,
             capacity,
             head_dim,
         })
     }
 
-    /// Writes one token's vector of one head.
-    pub fn write(&mut self, head: usize, position: usize, vector: &[f32]) {
-        let at = (head * self.capacity + position) * self.head_dim;
-        match &mut self.store {
-            Store::F32(v) => v[at..at + self.head_dim].copy_from_slice(vector),
-            Store::F16(v) => v[at..at + self.head_dim]
-                .reinterpret_cast_mut::<f16>()
-                .convert_from_f32_slice(vector),
+    /// Positions that each head has room for.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// All numbers.
+    pub fn numbers(&self) -> Numbers<'_> {
+        match &self.store {
+            Store::F32(v) => Numbers::F32(v),
+            Store::F16(v) => Numbers::F16(v),
+            Store::Q8(codes, scales) => Numbers::Q8(codes, scales),
         }
     }
 
-    /// One head's vectors at `begin..end` as f32, converted into `scratch` if need be.
-    pub fn read<'a>(
-        &'a self,
-        head: usize,
-        begin: usize,
-        end: usize,
-        scratch: &'a mut Vec<f32>,
-    ) -> &'a [f32] {
-        let base = head * self.capacity;
-        let range = (base + begin) * self.head_dim..(base + end) * self.head_dim;
-        match &self.store {
-            Store::F32(v) => &v[range],
-            Store::F16(v) => {
-                scratch.resize(range.len(), 0.0);
-                v[range]
-                    .reinterpret_cast::<f16>()
-                    .convert_to_f32_slice(scratch);
-                scratch
+    /// Writes one token's vector of one head.
+    ///
+    /// # Panics
+    /// If the position is beyond the capacity or the vector not of the head's size.
+    pub fn write(&mut self, head: usize, position: usize, vector: &[f32]) {
+        let dim = self.head_dim;
+        assert!(position < self.capacity && vector.len() == dim);
+        let place = match self.order {
+            Order::Keys => {
+                let groups = self.capacity.div_ceil(KEY_GROUP);
+                Place {
+                    vector: (head * groups + position / KEY_GROUP) * KEY_GROUP,
+                    offset: position % KEY_GROUP,
+                    step: KEY_GROUP,
+                }
             }
+            Order::Values => Place {
+                vector: head * self.capacity + position,
+                offset: 0,
+                step: 1,
+            },
+        };
+        match &mut self.store {
+            Store::F32(v) => place.put(vector, v, dim),
+            Store::F16(v) => {
+                let mut half = [0u16; 64];
+                for (i, part) in vector.chunks(64).enumerate() {
+                    let half = &mut half[..part.len()];
+                    half.reinterpret_cast_mut::<f16>()
+                        .convert_from_f32_slice(part);
+                    place.put(half, &mut v[i * 64 * place.step..], dim);
+                }
+            }
+            Store::Q8(codes, scales) => {
+                let mut block = [0i8; Q8_BLOCK];
+                for (i, part) in vector.chunks(Q8_BLOCK).enumerate() {
+                    let block = &mut block[..part.len()];
+                    let scale = quantize_q8(part, block);
+                    place.put(block, &mut codes[i * Q8_BLOCK * place.step..], dim);
+                    place.put(&[scale], &mut scales[i * place.step..], q8_blocks(dim));
+                }
+            }
+        }
+    }
+}
+
+/// Where a vector's numbers are.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Vectors before it, or before its group.
+    vector: usize,
+    /// Numbers between there and its first.
+    offset: usize,
+    /// From one number to the next.
+    step: usize,
+}
+
+impl Place {
+    /// Puts numbers of a vector that has `size` of them.
+    fn put<T: Copy>(self, from: &[T], to: &mut [T], size: usize) {
+        let to = &mut to[self.vector * size + self.offset..];
+        for (to, from) in to.iter_mut().step_by(self.step).zip(from) {
+            *to = *from;
         }
     }
 }
 
 impl LayerCache {
     /// Room for `[kv_heads, capacity, head_dim]`.
-    pub fn new(
-        kind: CacheType,
-        [heads, capacity, dim]: [usize; 3],
-        device: &Device,
-    ) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If there is no memory, or the device has no such type.
+    pub fn new(kind: CacheType, shape: [usize; 3], device: &Device) -> Result<Self> {
         if device.is_cpu() {
             return Ok(Self::Host {
-                keys: Plane::new(kind, heads, capacity, dim)?,
-                values: Plane::new(kind, heads, capacity, dim)?,
+                keys: Plane::new(kind, Order::Keys, shape)?,
+                values: Plane::new(kind, Order::Values, shape)?,
             });
         }
         let dtype = match kind {
             CacheType::F32 => DType::F32,
             CacheType::F16 => DType::F16,
+            CacheType::Q8 => {
+                return Err(Error::Unsupported(
+                    "--cache-type q8_0 is for the CPU; on a GPU take f16".to_string(),
+                ));
+            }
         };
+        let [heads, capacity, dim] = shape;
         Ok(Self::Device {
             keys: Tensor::zeros((heads, capacity, dim), dtype, device)?,
             values: Tensor::zeros((heads, capacity, dim), dtype, device)?,

@@ -76,9 +76,9 @@ impl Layer {
         let inner = match &self.gate {
             Some(gate) => {
                 let [gate, up] = Linear::forward_many([gate, &self.up], x)?;
-                (activate(&gate, self.activation)? * up)?
+                activate(gate, Some(&up), self.activation)?
             }
-            None => activate(&self.up.forward(x)?, self.activation)?,
+            None => activate(self.up.forward(x)?, None, self.activation)?,
         };
         self.down.forward(&inner)
     }

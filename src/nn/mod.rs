@@ -8,6 +8,7 @@ mod builder;
 mod cache;
 mod embedding;
 mod experts;
+mod host;
 mod linear;
 mod mlp;
 mod norm;

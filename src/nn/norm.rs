@@ -2,8 +2,11 @@
 
 use candle_core::Tensor;
 
+use super::host::with_slice;
 use crate::Result;
 use crate::arch::{self, NormKind};
+use crate::quant::Isa;
+use crate::quant::kernels::elementwise;
 
 /// A norm with its weight.
 pub struct Norm {
@@ -29,6 +32,9 @@ impl Norm {
 
     /// Normalizes the last dimension of `x`, `[…, n]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.device().is_cpu() {
+            return self.on_host(x);
+        }
         let x = x.contiguous()?;
         Ok(match self.kind {
             NormKind::Rms => candle_nn::ops::rms_norm(&x, &self.weight, self.eps)?,
@@ -36,5 +42,22 @@ impl Norm {
                 candle_nn::ops::layer_norm(&x, &self.weight, &self.bias, self.eps)?
             }
         })
+    }
+
+    fn on_host(&self, x: &Tensor) -> Result<Tensor> {
+        let mut out = vec![0.0; x.elem_count()];
+        with_slice(&self.weight, |weight| {
+            with_slice(&self.bias, |bias| {
+                let norm = elementwise::Norm {
+                    weight,
+                    bias: (self.kind != NormKind::Rms).then_some(bias),
+                    eps: self.eps,
+                };
+                with_slice(x, |x| {
+                    elementwise::normalize(Isa::best(), norm, x, &mut out);
+                })
+            })
+        })???;
+        Ok(Tensor::from_vec(out, x.shape(), x.device())?)
     }
 }

@@ -167,18 +167,14 @@ impl RotaryTable {
         }
     }
 
-    /// Turns the heads of `x`, `[T, heads, head_dim]` flat, in place.
-    pub fn turn(&self, x: &mut [f32], head_dim: usize, heads: usize, side: Side) {
+    /// Turns one head of the step's `token`-th token, `[head_dim]`, in place.
+    pub fn turn(&self, head: &mut [f32], token: usize, side: Side) {
         for band in &self.bands {
-            for (t, token) in x.chunks_exact_mut(heads * head_dim).enumerate() {
-                let row = t * band.half..(t + 1) * band.half;
-                for head in token.chunks_exact_mut(head_dim) {
-                    let head = &mut head[band.offset..band.offset + 2 * band.half];
-                    band.turn(head, row.clone(), self.pairing);
-                    if !band.query_scale.is_empty() {
-                        band.scale(head, row.clone(), self.pairing, side);
-                    }
-                }
+            let row = token * band.half..(token + 1) * band.half;
+            let head = &mut head[band.offset..band.offset + 2 * band.half];
+            band.turn(head, row.clone(), self.pairing);
+            if !band.query_scale.is_empty() {
+                band.scale(head, row, self.pairing, side);
             }
         }
     }

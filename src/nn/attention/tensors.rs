@@ -85,6 +85,8 @@ fn added(sight: Sight<'_>, device: &candle_core::Device) -> Result<Tensor> {
 fn turn(table: &RotaryTable, x: &Tensor, side: Side) -> Result<Tensor> {
     let (tokens, heads, dim) = x.dims3()?;
     let mut host: Vec<f32> = x.flatten_all()?.to_vec1()?;
-    table.turn(&mut host, dim, heads, side);
+    for (i, head) in host.chunks_exact_mut(dim).enumerate() {
+        table.turn(head, i / heads, side);
+    }
     Ok(Tensor::from_vec(host, (tokens, heads, dim), x.device())?)
 }

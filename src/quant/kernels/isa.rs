@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::activations::{self, Quantized};
 use super::forms::{Float, FloatPanel, Form, IntPanel, Tile};
+use super::lanes::{self, Vectorized};
 #[cfg(target_arch = "aarch64")]
 use super::neon;
 use super::peak::{self, Multiply};
@@ -179,6 +180,23 @@ impl Isa {
             Set::Avx512 => unsafe { avx512::float_tile(float, panel, x, out) },
             #[cfg(target_arch = "aarch64")]
             Set::Neon | Set::Dotprod => neon::float_tile(float, panel, x, out),
+        }
+    }
+
+    /// Runs a computation of vectors of any width with this set's.
+    pub fn vectorize<K: Vectorized>(self, kernel: K) -> K::Output {
+        match self.0 {
+            // SAFETY: plain Rust runs everywhere.
+            Set::Portable => unsafe { kernel.run::<lanes::Portable>() },
+            // SAFETY: as above; NEON is what plain Rust is compiled for.
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon | Set::Dotprod => unsafe { kernel.run::<lanes::Portable>() },
+            // SAFETY: such a value exists only on machines with these features.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 | Set::AvxVnni(_) => unsafe { avx2::vectorize(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe { avx512::vectorize(kernel) },
         }
     }
 

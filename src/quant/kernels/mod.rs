@@ -27,12 +27,16 @@ macro_rules! two {
 }
 
 pub mod activations;
+pub mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod elementwise;
 pub mod forms;
 mod isa;
+pub mod lanes;
+mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod peak;

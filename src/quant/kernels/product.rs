@@ -80,13 +80,13 @@ impl<'a> Panels<'a> {
 }
 
 /// A slice whose disjoint parts several threads write.
-struct Disjoint<T>(*mut T, usize);
+pub(super) struct Disjoint<T>(*mut T, usize);
 
 // SAFETY: the methods' callers keep the parts of different threads apart.
 unsafe impl<T: Send> Sync for Disjoint<T> {}
 
 impl<T> Disjoint<T> {
-    fn new(slice: &mut [T]) -> Self {
+    pub(super) fn new(slice: &mut [T]) -> Self {
         Self(slice.as_mut_ptr(), slice.len())
     }
 
@@ -94,7 +94,7 @@ impl<T> Disjoint<T> {
     /// No other part in use at the same time may overlap `range`, and the slice that this was made
     /// from must live.
     #[allow(clippy::mut_from_ref)] // that the parts are disjoint is the caller's promise
-    unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
+    pub(super) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.1);
         // SAFETY: inside the slice by the check, unshared by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }

@@ -1,9 +1,11 @@
 //! AVX2 with FMA and F16C: eight rows to a vector, two vectors to a panel.
 
 use crate::quant::kernels::activations;
+use crate::quant::kernels::lanes::Vectorized;
 
 mod float;
 mod int;
+mod lanes;
 pub mod vnni;
 
 pub use float::float_tile;
@@ -28,4 +30,14 @@ pub fn is_available() -> bool {
 #[target_feature(enable = "avx2,fma")]
 pub unsafe fn quantize(x: &[f32], out: activations::QuantizedRows<'_>) {
     activations::quantize(x, out);
+}
+
+/// Runs `kernel` with vectors of these instructions.
+///
+/// # Safety
+/// The machine must have AVX2, FMA and F16C.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub unsafe fn vectorize<K: Vectorized>(kernel: K) -> K::Output {
+    // SAFETY: the caller's promise.
+    unsafe { kernel.run::<lanes::Avx2>() }
 }

@@ -2,6 +2,9 @@
 
 mod float;
 mod int;
+mod lanes;
+
+use crate::quant::kernels::lanes::Vectorized;
 
 pub use float::float_tile;
 pub use int::int_tile;
@@ -17,4 +20,14 @@ pub fn is_available() -> bool {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vnni")
+}
+
+/// Runs `kernel` with vectors of these instructions.
+///
+/// # Safety
+/// The machine must have AVX-512 F, BW and VL.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub unsafe fn vectorize<K: Vectorized>(kernel: K) -> K::Output {
+    // SAFETY: the caller's promise.
+    unsafe { kernel.run::<lanes::Avx512>() }
 }

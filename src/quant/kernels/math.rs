@@ -1,0 +1,117 @@
+//! Functions of vectors of f32.
+
+use super::lanes::Lanes;
+
+/// e^x within 2 ulp (relative error 2^-22, tested); 0 below -87.7 and infinity above 88.3, where
+/// f32 has no normal number left or almost none. Reduction and polynomial: Cephes, `expf.c`.
+///
+/// # Safety
+/// The machine must have the instructions of `L`; so for every function here.
+#[inline(always)]
+pub unsafe fn exp<L: Lanes>(x: L) -> L {
+    // SAFETY: the caller's promise.
+    unsafe {
+        // The constants first: what is not a number stays none.
+        let x = L::splat(-88.0).max(x);
+        let x = L::splat(88.8).min(x);
+        let n = x.mul(L::splat(std::f32::consts::LOG2_E)).round();
+        let r = n.mul_add(L::splat(-0.693_359_4), x);
+        let r = n.mul_add(L::splat(2.121_944_4e-4), r);
+        let mut p = L::splat(1.987_569_1e-4);
+        for c in [
+            1.398_199_9e-3,
+            8.333_452e-3,
+            4.166_579_6e-2,
+            1.666_666_5e-1,
+            0.5,
+        ] {
+            p = p.mul_add(r, L::splat(c));
+        }
+        p.mul_add(r.mul(r), r.add(L::splat(1.0)))
+            .mul(n.exp2_whole())
+    }
+}
+
+/// tanh x within 2^-22.
+///
+/// # Safety
+/// As [`exp`].
+#[inline(always)]
+pub unsafe fn tanh<L: Lanes>(x: L) -> L {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (one, two) = (L::splat(1.0), L::splat(2.0));
+        one.sub(two.div(exp(x.add(x)).add(one)))
+    }
+}
+
+/// x / (1 + e^-y): x times the logistic function of y.
+///
+/// # Safety
+/// As [`exp`].
+#[inline(always)]
+unsafe fn gated_by<L: Lanes>(x: L, y: L) -> L {
+    // SAFETY: the caller's promise.
+    unsafe { x.div(exp(L::splat(0.0).sub(y)).add(L::splat(1.0))) }
+}
+
+/// x times the logistic function of x.
+///
+/// # Safety
+/// As [`exp`].
+#[inline(always)]
+pub unsafe fn silu<L: Lanes>(x: L) -> L {
+    // SAFETY: the caller's promise.
+    unsafe { gated_by(x, x) }
+}
+
+/// GELU by its approximation 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))), which is x times the
+/// logistic function of twice tanh's argument (Hendrycks & Gimpel 2016, arXiv:1606.08415).
+///
+/// # Safety
+/// As [`exp`].
+#[inline(always)]
+pub unsafe fn gelu_tanh<L: Lanes>(x: L) -> L {
+    const TWICE: f32 = 1.595_769;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let cubic = x
+            .mul(x)
+            .mul_add(L::splat(TWICE * 0.044_715), L::splat(TWICE));
+        gated_by(x, x.mul(cubic))
+    }
+}
+
+/// GELU, x Φ(x) = x erfc(-x / √2) / 2, within 4e-7 · max(1, |x|); erfc by the Chebyshev fit of
+/// Numerical Recipes, section 6.2 (`erfcc`, relative error below 1.2e-7).
+///
+/// # Safety
+/// As [`exp`].
+#[inline(always)]
+pub unsafe fn gelu<L: Lanes>(x: L) -> L {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let one = L::splat(1.0);
+        let minus = L::splat(0.0).sub(x);
+        let z = x.max(minus).mul(L::splat(std::f32::consts::FRAC_1_SQRT_2));
+        let t = one.div(z.mul_add(L::splat(0.5), one));
+        let mut p = L::splat(0.170_872_77);
+        for c in [
+            -0.822_152_23,
+            1.488_515_9,
+            -1.135_204,
+            0.278_868_07,
+            -0.186_288_06,
+            0.096_784_18,
+            0.374_091_96,
+            1.000_023_7,
+            -1.265_512_2,
+        ] {
+            p = p.mul_add(t, L::splat(c));
+        }
+        // Half of erfc(|x| / √2): what Φ lacks of 1 on the positive side, and is on the negative.
+        let tail = t.mul(exp(p.sub(z.mul(z)))).mul(L::splat(0.5));
+        // x - |x| tail for x ≥ 0, x tail below: both are max(x, 0) - |x| tail.
+        x.max(L::splat(0.0)).sub(x.max(minus).mul(tail))
+    }
+}
