@@ -41,11 +41,13 @@ def rotate(x, cos, sin):
     return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2).to(x.dtype)
 
 
-def dropped(x, share):
-    """x [batch, T, hidden] without some features of a row, the same at all its positions."""
-    if not share:
+def dropped(x, drop):
+    """x [batch, T, hidden] without some features of a row, the same at all its positions: `drop`
+    [batch] is the share that each row loses."""
+    if drop is None:
         return x
-    return x * F.dropout(torch.ones(x.shape[0], 1, x.shape[2], dtype=x.dtype), share)
+    kept = 1 - drop[:, None, None]
+    return x * ((torch.rand(x.shape[0], 1, x.shape[2]) < kept) / kept).to(x.dtype)
 
 
 class Block(nn.Module):
@@ -62,9 +64,9 @@ class Block(nn.Module):
         self.ffn_up = nn.Linear(s.hidden, s.ffn, bias=False)
         self.ffn_down = nn.Linear(s.ffn, s.hidden, bias=False)
 
-    def forward(self, x, cos, sin, past=None, drop=0.0):
+    def forward(self, x, cos, sin, past=None, drop=None):
         """x [batch, T, hidden]; `past` is (keys, values) of earlier positions. Returns x and the
-        keys and values with this call's. `drop` is the share of features that a row loses."""
+        keys and values with this call's. `drop` as for `dropped`."""
         s = self.s
         h = norm(x, self.attn_norm, s.eps)
         split = lambda t: t.unflatten(-1, (-1, s.head_dim)).transpose(1, 2)
@@ -93,7 +95,7 @@ class Model(nn.Module):
             if name.endswith(("attn_output.weight", "ffn_down.weight")):
                 nn.init.zeros_(p)
 
-    def forward(self, ids, past=None, only=None, drop=0.0):
+    def forward(self, ids, past=None, only=None, drop=None):
         """ids [batch, T] to logits [batch, T, vocab] and the cache, one (keys, values) a layer.
         With `only` [batch, T], a mask, the logits are of those n positions: [n, vocab]."""
         at = 0 if past is None else past[0][0].shape[2]

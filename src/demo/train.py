@@ -19,29 +19,43 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from corpus import document
 from model import Model, Shape
 from optimizer import Muon
-from tokenizer import Tokenizer
+from tokenizer import SPACE, Tokenizer
 
-# The words that decide an answer stand at its front and weigh more.
+# The words that decide an answer stand at its front and weigh more; so do results of sums.
 FRONT, FRONT_WEIGHT = 8, 3.0
+RESULT_WEIGHT = 3.0
 ADAM_RATE = 3e-3
-DROP = 0.1
+DROP = 0.0
 POOL = 16
 
 
+def weighed(tokenizer, text, weight, ids):
+    """Weight of the loss of each of `ids`."""
+    if " = " in text and "`" not in text:
+        out, result = [], False
+        for piece in (tokenizer.pieces[i][0] for i in ids):
+            result = piece == "=" or (result and (piece.isdigit() or piece == SPACE))
+            out.append(weight * RESULT_WEIGHT if result and piece.isdigit() else weight)
+        return out
+    front = min(FRONT, len(ids)) if len(ids) > 1 else 0
+    return [weight * FRONT_WEIGHT] * front + [weight] * (len(ids) - front)
+
+
 def encoded(tokenizer, rng, longest):
-    """One document: ids and loss weights."""
-    ids, weights = [], []
+    """One document: ids, loss weights and the share of features to drop: what is reckoned must be
+    exact, what is worded must not hang on any one feature."""
+    ids, weights, sums = [], [], False
     for text, weight in document(rng):
         new = tokenizer.encode(text, None if weight else rng)
-        front = min(FRONT, len(new)) if len(new) > 1 else 0
         ids += new
-        weights += [weight * FRONT_WEIGHT] * front + [weight] * (len(new) - front)
-    return ids[:longest], weights[:longest]
+        weights += weighed(tokenizer, text, weight, new)
+        sums |= " = " in text or text.startswith(("The answer is", "答案是"))
+    return ids[:longest], weights[:longest], 0.0 if sums else DROP
 
 
 def batch(tokenizer, args, step, rank, longest):
     """What a worker learns from in a step: ids and weights [rows, T], about as many tokens as its
-    share of a step, filled up at the right. Documents are drawn for `POOL` steps together and
+    share of a step, filled up at the right, and each row's share to drop. Documents are drawn for `POOL` steps together and
     dealt out by length, so that little is filled. Depends on the seed, step and worker only: a run
     can go on anywhere."""
     rng, documents, n = random.Random(f"{args.seed}/{step // POOL}/{rank}"), [], 0
@@ -56,16 +70,17 @@ def batch(tokenizer, args, step, rank, longest):
         at += len(d[0])
     rng.shuffle(parts)
     part = parts[step % POOL]
-    width = max(len(ids) for ids, _ in part)
-    filled = [[row + [0] * (width - len(row)) for row in column] for column in zip(*part)]
-    return torch.tensor(filled[0]), torch.tensor(filled[1])
+    width = max(len(ids) for ids, _, _ in part)
+    ids, weights, drop = zip(*part)
+    filled = [[row + [0] * (width - len(row)) for row in rows] for rows in (ids, weights)]
+    return torch.tensor(filled[0]), torch.tensor(filled[1]), torch.tensor(drop)
 
 
 def schedule(progress):
-    """Warm-up over 2 %, then level, then a straight line down over the last half."""
+    """Warm-up over 2 %, then level, then a straight line down over the last 30 %."""
     if progress < 0.02:
         return max(progress, 0.001) / 0.02
-    return 1.0 if progress < 0.5 else max(0.0, 1 - progress) / 0.5
+    return 1.0 if progress < 0.7 else max(0.0, 1 - progress) / 0.3
 
 
 def averaged(params, *figures):
@@ -113,11 +128,12 @@ class Run:
             return (time.time() - self.begun) / (self.args.until.timestamp() - self.begun)
         return self.step / self.args.steps
 
-    def advance(self, ids, weights, factor):
+    def advance(self, ids, weights, drop, factor):
         """One step of all workers, this one's share being `ids`; (loss, tokens, progress)."""
+        self.step += 1
         only = weights[:, 1:] > 0
         with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            logits, _ = self.model(ids[:, :-1], only=only, drop=DROP * factor)
+            logits, _ = self.model(ids[:, :-1], only=only, drop=drop * factor)
         losses = F.cross_entropy(logits.float(), ids[:, 1:][only], reduction="none")
         weights = weights[:, 1:][only]
         loss = (losses * weights).sum() / weights.sum()
@@ -129,7 +145,6 @@ class Run:
         self.adam.step()
         self.muon.step(factor)
         self.model.zero_grad(set_to_none=True)
-        self.step += 1
         return figures
 
 
@@ -147,9 +162,9 @@ def work(rank, args):
         print(f"{sum(p.numel() for p in run.model.parameters())} parameters, {run.shape}", flush=True)
     since, before, mean, progress = time.time(), run.seen, None, averaged([], run.progress())[0]
     while progress < 1:
-        ids, weights = batch(tokenizer, args, run.step, rank, run.shape.context)
+        ids, weights, drop = batch(tokenizer, args, run.step, rank, run.shape.context)
         factor = schedule(progress)
-        loss, tokens, progress = run.advance(ids, weights, factor)
+        loss, tokens, progress = run.advance(ids, weights, drop, factor)
         run.seen += int(tokens * args.workers)
         mean = loss if mean is None else 0.95 * mean + 0.05 * loss
         if rank == 0 and run.step % 25 == 0:
