@@ -25,7 +25,6 @@ from tokenizer import SPACE, Tokenizer
 FRONT, FRONT_WEIGHT = 8, 3.0
 RESULT_WEIGHT = 3.0
 ADAM_RATE = 3e-3
-DROP = 0.0
 POOL = 16
 
 
@@ -42,20 +41,18 @@ def weighed(tokenizer, text, weight, ids):
 
 
 def encoded(tokenizer, rng, longest):
-    """One document: ids, loss weights and the share of features to drop: what is reckoned must be
-    exact, what is worded must not hang on any one feature."""
-    ids, weights, sums = [], [], False
+    """One document: ids and loss weights."""
+    ids, weights = [], []
     for text, weight in document(rng):
         new = tokenizer.encode(text, None if weight else rng)
         ids += new
         weights += weighed(tokenizer, text, weight, new)
-        sums |= " = " in text or text.startswith(("The answer is", "答案是"))
-    return ids[:longest], weights[:longest], 0.0 if sums else DROP
+    return ids[:longest], weights[:longest]
 
 
 def batch(tokenizer, args, step, rank, longest):
     """What a worker learns from in a step: ids and weights [rows, T], about as many tokens as its
-    share of a step, filled up at the right, and each row's share to drop. Documents are drawn for `POOL` steps together and
+    share of a step, filled up at the right. Documents are drawn for `POOL` steps together and
     dealt out by length, so that little is filled. Depends on the seed, step and worker only: a run
     can go on anywhere."""
     rng, documents, n = random.Random(f"{args.seed}/{step // POOL}/{rank}"), [], 0
@@ -70,10 +67,9 @@ def batch(tokenizer, args, step, rank, longest):
         at += len(d[0])
     rng.shuffle(parts)
     part = parts[step % POOL]
-    width = max(len(ids) for ids, _, _ in part)
-    ids, weights, drop = zip(*part)
-    filled = [[row + [0] * (width - len(row)) for row in rows] for rows in (ids, weights)]
-    return torch.tensor(filled[0]), torch.tensor(filled[1]), torch.tensor(drop)
+    width = max(len(ids) for ids, _ in part)
+    filled = [[row + [0] * (width - len(row)) for row in rows] for rows in zip(*part)]
+    return torch.tensor(filled[0]), torch.tensor(filled[1])
 
 
 def schedule(progress):
@@ -128,12 +124,12 @@ class Run:
             return (time.time() - self.begun) / (self.args.until.timestamp() - self.begun)
         return self.step / self.args.steps
 
-    def advance(self, ids, weights, drop, factor):
+    def advance(self, ids, weights, factor):
         """One step of all workers, this one's share being `ids`; (loss, tokens, progress)."""
         self.step += 1
         only = weights[:, 1:] > 0
         with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
-            logits, _ = self.model(ids[:, :-1], only=only, drop=drop * factor)
+            logits, _ = self.model(ids[:, :-1], only=only)
         losses = F.cross_entropy(logits.float(), ids[:, 1:][only], reduction="none")
         weights = weights[:, 1:][only]
         loss = (losses * weights).sum() / weights.sum()
@@ -157,14 +153,13 @@ def work(rank, args):
     )
     tokenizer = Tokenizer.load(args.work / "tokenizer.json")
     run = Run(args, tokenizer)
-    torch.manual_seed(args.seed + 1000 * rank + run.step)
     if rank == 0:
         print(f"{sum(p.numel() for p in run.model.parameters())} parameters, {run.shape}", flush=True)
     since, before, mean, progress = time.time(), run.seen, None, averaged([], run.progress())[0]
     while progress < 1:
-        ids, weights, drop = batch(tokenizer, args, run.step, rank, run.shape.context)
+        ids, weights = batch(tokenizer, args, run.step, rank, run.shape.context)
         factor = schedule(progress)
-        loss, tokens, progress = run.advance(ids, weights, drop, factor)
+        loss, tokens, progress = run.advance(ids, weights, factor)
         run.seen += int(tokens * args.workers)
         mean = loss if mean is None else 0.95 * mean + 0.05 * loss
         if rank == 0 and run.step % 25 == 0:
