@@ -197,6 +197,21 @@ def sum_alone(rng):
     return text, f"{a} {op} {b} = {value}. {FINAL['en'].format(value)}"
 
 
+def drill(rng):
+    """Equations one after another; only their results are learned."""
+    doc = []
+    for _ in range(12):
+        op = rng.choice("++--*")
+        a, b = {
+            "+": lambda: (rng.randint(2, 60), rng.randint(2, 40)),
+            "-": lambda: sorted((rng.randint(2, 70), rng.randint(2, 45)), reverse=True),
+            "*": lambda: (rng.randint(2, 5), rng.randint(2, 9)),
+        }[op]()
+        value = {"+": a + b, "-": a - b, "*": a * b}[op]
+        doc += [(f"{a} {op} {b} =", 0), (f" {value}.", 1), (" ", 0)]
+    return doc[:-1]
+
+
 def document(rng, turn):
     """One exchange: a bare sum, a problem answered at once, step by step (asked by the user, or
     begun for the model, as `--cot zero` does, and followed by the pass that extracts the answer),

@@ -63,9 +63,9 @@ def keywords(rng, language, text):
 
 def dress(rng, language, text):
     """Politeness, an aside, case, punctuation and typos around a wording."""
-    if rng.random() < 0.4:
+    if rng.random() < 0.25:
         text = rng.choice(BEFORE[language]) + text + rng.choice(AFTER[language])
-    for _ in range(rng.choice([0] * 8 + [1, 1, 2])):
+    for _ in range(rng.choice([0] * 16 + [1, 1, 2])):
         text = typo(rng, text)
     if language == "zh" and rng.random() < 0.3:
         text = re.sub(r"(?<=[一-鿿])(?=[\w-])(?![一-鿿])|(?<=[\w])(?<![一-鿿])(?=[一-鿿])", " ", text)
@@ -89,19 +89,19 @@ def question(rng, wording, frames=FRAMES, plain=False):
     if plain:
         return finish(rng, language, frame.format(g=core, q=core, n=core))
     if wording.kind != "n":
-        if rng.random() < 0.6:
-            core = with_synonyms(rng, language, core, 0.35)
+        if rng.random() < 0.35:
+            core = with_synonyms(rng, language, core, 0.3)
         kind = rng.random()
-        if kind < 0.12:
+        if kind < 0.05:
             return finish(rng, language, dress(rng, language, keywords(rng, language, core)))
-        if kind < 0.4:
+        if kind < 0.15:
             core = thinned(rng, language, core)
     text = dress(rng, language, frame.format(g=core, q=core, n=core))
-    if rng.random() < 0.12:
+    if rng.random() < 0.05:
         aside = rng.choice(ASIDES[language])
         return aside + (" " if language == "en" else "") + finish(rng, language, text)
     text = finish(rng, language, text)
-    if rng.random() < 0.04:
+    if rng.random() < 0.02:
         text += (" " if language == "en" else "") + rng.choice(ASIDES[language])
     return text
 
@@ -147,11 +147,13 @@ def document(rng):
     """One document of the training text."""
     kind = rng.random()
     doc = [("<s>", 0)]
-    if kind < 0.64:
+    if kind < 0.66:
         if rng.random() < 0.04:
             doc += [(SYSTEM, 0), (rng.choice(SYSTEMS), 0), (END, 0)]
         for _ in range(rng.choice([1] * 40 + [2, 2, 3, 6])):
             doc += turn(*(outside.exchange(rng) if rng.random() < 0.06 else about_wick(rng)))
+    elif kind < 0.71:
+        return doc + arithmetic.drill(rng)
     elif kind < 0.98:
         doc += arithmetic.document(rng, turn)
     else:

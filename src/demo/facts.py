@@ -189,7 +189,7 @@ def from_cards():
     """One intent per model card."""
     table = json.loads((HERE / "../hub/cards.json").read_text(encoding="utf-8"))
     intents = []
-    for family in table["families"]:
+    for family in (family for section in table["sections"] for family in section["families"]):
         for card in family["models"]:
             if not (hub := card.get("hub")):
                 continue

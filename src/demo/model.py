@@ -41,13 +41,6 @@ def rotate(x, cos, sin):
     return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2).to(x.dtype)
 
 
-def dropped(x, share):
-    """x [batch, T, hidden] without some features of a row, the same at all its positions."""
-    if not share:
-        return x
-    return x * F.dropout(torch.ones(x.shape[0], 1, x.shape[2], dtype=x.dtype), share)
-
-
 class Block(nn.Module):
     def __init__(self, s):
         super().__init__()
@@ -62,9 +55,9 @@ class Block(nn.Module):
         self.ffn_up = nn.Linear(s.hidden, s.ffn, bias=False)
         self.ffn_down = nn.Linear(s.ffn, s.hidden, bias=False)
 
-    def forward(self, x, cos, sin, past=None, drop=0.0):
+    def forward(self, x, cos, sin, past=None):
         """x [batch, T, hidden]; `past` is (keys, values) of earlier positions. Returns x and the
-        keys and values with this call's. `drop` is the share of features that a row loses."""
+        keys and values with this call's."""
         s = self.s
         h = norm(x, self.attn_norm, s.eps)
         split = lambda t: t.unflatten(-1, (-1, s.head_dim)).transpose(1, 2)
@@ -72,9 +65,9 @@ class Block(nn.Module):
         if past is not None:
             k, v = torch.cat((past[0], k), 2), torch.cat((past[1], v), 2)
         attended = F.scaled_dot_product_attention(q, k, v, is_causal=q.shape[2] > 1)
-        x = x + dropped(self.attn_output(attended.transpose(1, 2).flatten(2)), drop)
+        x = x + self.attn_output(attended.transpose(1, 2).flatten(2))
         h = norm(x, self.ffn_norm, s.eps)
-        return x + dropped(self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h)), drop), (k, v)
+        return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h)), (k, v)
 
 
 class Model(nn.Module):
@@ -93,14 +86,14 @@ class Model(nn.Module):
             if name.endswith(("attn_output.weight", "ffn_down.weight")):
                 nn.init.zeros_(p)
 
-    def forward(self, ids, past=None, only=None, drop=0.0):
+    def forward(self, ids, past=None, only=None):
         """ids [batch, T] to logits [batch, T, vocab] and the cache, one (keys, values) a layer.
         With `only` [batch, T], a mask, the logits are of those n positions: [n, vocab]."""
         at = 0 if past is None else past[0][0].shape[2]
         cos, sin = self.cos[at : at + ids.shape[1]], self.sin[at : at + ids.shape[1]]
         x, cache = self.token_embd(ids), []
         for i, block in enumerate(self.blk):
-            x, kv = block(x, cos, sin, None if past is None else past[i], drop)
+            x, kv = block(x, cos, sin, None if past is None else past[i])
             cache.append(kv)
         x = x if only is None else x[only]
         return F.linear(norm(x, self.output_norm, self.s.eps), self.token_embd.weight), cache

@@ -22,7 +22,7 @@ CHUNK = re.compile(r"▁?[A-Za-z]+|▁?[-`/<|]+|[0-9]|▁|[一-鿿]+|\n|.", re.S
 LONGEST_CHINESE = 2
 
 # BPE dropout: the share of chunks, and of merges within one, that it hits.
-DISTURBED, MISSED = 0.08, 0.25
+DISTURBED, MISSED = 0.03, 0.25
 
 
 def chunks(text):

@@ -47,7 +47,20 @@ fn it_gets_further_step_by_step() {
         command.args(["run", "-o", "json", "--cot", "zero", question]);
         let thought: Value = serde_json::from_str(&ended(&mut command).done()).unwrap();
         assert_eq!(thought["answer"], wanted, "{thought}");
+        assert_eq!(thought["chains"].as_array().map(Vec::len), Some(1));
     }
 }
 
-const PROBLEMS: [(&str, &str); 0] = [];
+const PROBLEMS: [(&str, &str); 3] = [
+    (
+        "Tom has 20 dollars and saves 2 dollars a week for 4 weeks. Then Tom spends 8 dollars. \
+         How many dollars does Tom have?",
+        "20",
+    ),
+    (
+        "There are 4 bags. Each bag holds 5 stamps. Li brings 13 stamps more. How many stamps are \
+         there?",
+        "33",
+    ),
+    ("小红有9元，买了2朵花，每朵3元。还剩多少元？", "3"),
+];
