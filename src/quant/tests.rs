@@ -111,8 +111,13 @@ fn check(rng: &mut StdRng, encoding: Encoding, (t, rows, cols): (usize, usize, u
     let (matrix, weights) = matrix(rng, encoding, rows, cols);
     // One number in, so that the slice is not aligned for vectors.
     let room = random(rng, t * cols + 1);
-    let x = &room[1..];
-    let wanted = exact(&weights, x, cols, encoding);
+    check_product(&matrix, &weights, &room[1..], t);
+}
+
+/// Every set's product of `matrix`, whose weights are given, with `x` `[t][cols]`.
+fn check_product(matrix: &Matrix, weights: &[f32], x: &[f32], t: usize) {
+    let (rows, cols, encoding) = (matrix.rows(), matrix.cols(), matrix.encoding());
+    let wanted = exact(weights, x, cols, encoding);
     let mut portable = vec![f32::NAN; t * rows];
     matrix.matmul_on(Isa::PORTABLE, x, t, &mut portable);
     for isa in Isa::available() {
@@ -171,6 +176,48 @@ fn products_that_use_all_threads_and_chunks_are_the_same() {
     for encoding in [Encoding::Q4_0, Encoding::Q6_K, Encoding::F16] {
         check(&mut rng, encoding, (1, 200, 1024));
         check(&mut rng, encoding, (517, 35, 512));
+    }
+}
+
+#[test]
+fn sums_of_the_largest_codes_fit() {
+    const ROWS: usize = 16;
+    const COLS: usize = 256;
+    for encoding in QUANTIZED {
+        // Where the half floats of a block stand; all its other bytes are of one value.
+        let halves: &[usize] = match encoding {
+            Encoding::Q4_1 | Encoding::Q5_1 | Encoding::Q4_K | Encoding::Q5_K => &[0, 2],
+            Encoding::Q2_K => &[80, 82],
+            Encoding::Q3_K => &[108],
+            Encoding::Q6_K => &[208],
+            _ => &[0],
+        };
+        for value in [0x00, 0x7f, 0x80, 0xff] {
+            let mut data = vec![value; encoding.bytes_of(ROWS * COLS).unwrap()];
+            for block in data.chunks_exact_mut(encoding.block_bytes()) {
+                for &at in halves {
+                    block[at..at + 2].copy_from_slice(&f16::from_f32(0.01).to_le_bytes());
+                }
+            }
+            let matrix = Matrix::new(HostTensor {
+                encoding,
+                shape: vec![ROWS, COLS],
+                data: Cow::Owned(data),
+            });
+            let matrix = matrix.unwrap();
+            let rows: Vec<u32> = (0..ROWS as u32).collect();
+            let weights = matrix.gather(&rows).unwrap().flatten_all().unwrap();
+            let weights = weights.to_vec1::<f32>().unwrap();
+            if weights.iter().all(|&w| w == 0.0) {
+                continue; // no large codes, and nothing to take a bound from
+            }
+            // Activations of one magnitude: codes of 127 and of -127.
+            for sign in [1.0, -1.0] {
+                for t in [1, 4, 8] {
+                    check_product(&matrix, &weights, &vec![sign; t * COLS], t);
+                }
+            }
+        }
     }
 }
 
