@@ -5,6 +5,7 @@ mod setting;
 mod table;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use anyhow::Result;
 use clap::Args;
@@ -107,9 +108,8 @@ pub fn run(args: &BenchArgs, ui: &Ui) -> Result<()> {
     let mut floors = BTreeMap::new();
     for one in groups.iter().flatten() {
         let key = (one.threads, one.isa.name());
-        if !floors.contains_key(&key) {
-            let measured = threads::with(one.threads, || Floors::measure(one.isa))??;
-            floors.insert(key, measured);
+        if let Entry::Vacant(room) = floors.entry(key) {
+            room.insert(threads::with(one.threads, || Floors::measure(one.isa))??);
         }
     }
     memory::reset_peak_rss();
@@ -146,6 +146,9 @@ fn wanted(args: &BenchArgs, ui: &Ui) -> Result<Vec<Vec<Wanted>>> {
         dtype: None,
         device: args.device,
         threads: None,
+        force: false,
+        // What is measured is loading as it is asked for, and nothing is left behind.
+        no_quant_cache: true,
     };
     let model = ModelArgs {
         model: args.model.clone(),

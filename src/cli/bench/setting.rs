@@ -150,6 +150,8 @@ mod tests {
                 dtype: None,
                 device: DeviceName::Cpu,
                 threads: None,
+                force: false,
+                no_quant_cache: true,
             },
             threads: 2,
             cache_type: None,
