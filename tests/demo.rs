@@ -111,7 +111,7 @@ fn other_weights_give_other_answers() {
     let demo = Opened::demo().unwrap();
     let mut bytes = demo::GGUF.to_vec();
     let middle = bytes.len() / 2;
-    for byte in &mut bytes[middle..middle + 200_000] {
+    for byte in &mut bytes[middle..middle + 1_000_000] {
         *byte ^= 0x10;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -124,14 +124,22 @@ fn other_weights_give_other_answers() {
 }
 
 #[test]
-fn a_story_that_takes_up_its_own_words_is_drafted_and_stays_what_it_is() {
+fn an_answer_that_was_given_before_is_drafted_and_stays_what_it_is() {
     let opened = Opened::demo().unwrap();
     let tokenizer = tokenizer(&opened);
+    let template = ChatTemplate::from_gguf(&metadata(&opened))
+        .unwrap()
+        .unwrap();
+    let template = template.with_tokenizer(&tokenizer);
     let model = opened
         .model(&Device::Cpu, Storage::AsStored, &mut |_, _| ())
         .unwrap();
+    let question = "How do I quantize a model?";
+    let asked = Message::new(Role::User, question);
+    let answered = Message::new(Role::Assistant, &ask(&opened, question));
+    let prompt = template.render(&[asked.clone(), answered, asked], true);
     let ids = tokenizer
-        .encode_prompt("Once upon a time", Specials::Parse)
+        .encode_prompt(&prompt.unwrap(), Specials::Parse)
         .unwrap();
     let made = |draft| {
         let options = SessionOptions {

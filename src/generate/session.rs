@@ -265,7 +265,12 @@ impl Session {
             };
             let history = || [self.source.as_slice(), &self.tokens, ids].concat();
             let draft = self.drafts.guess(room, history);
-            return self.run(ids, &draft);
+            let start = self.tokens.len();
+            let places = start..start + ids.len() + draft.len();
+            return match self.model.alike_in_one_pass(places) {
+                true => self.run(ids, &draft),
+                false => self.run(ids, &[]),
+            };
         };
         if self.options.keep_logits {
             let row = Tensor::new(logits.as_slice(), &Device::Cpu)?;

@@ -1,5 +1,6 @@
 //! The decoder: one forward pass for every causal model.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
@@ -210,6 +211,11 @@ impl Model for Decoder {
             Some(rotary) => rotary.reusable(old.prompt_len, new.prompt_len, common),
             None => common,
         }
+    }
+
+    fn alike_in_one_pass(&self, positions: Range<usize>) -> bool {
+        let rotary = self.rotary.as_ref();
+        rotary.is_none_or(|rotary| rotary.alike_in_one_pass(positions))
     }
 
     fn new_cache(&self, kind: CacheType, capacity: usize) -> Result<Cache> {

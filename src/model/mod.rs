@@ -3,6 +3,8 @@
 mod decoder;
 mod seq2seq;
 
+use std::ops::Range;
+
 use candle_core::Tensor;
 
 pub use decoder::Decoder;
@@ -41,6 +43,12 @@ pub trait Model: Send + Sync {
     /// How many of the first `common` tokens, which two prompts share, keep their keys and values
     /// when the sequence's plan changes from `old` to `new`.
     fn reusable(&self, old: &Plan, new: &Plan, common: usize) -> usize;
+
+    /// Whether the tokens at `positions` come out of one pass as they do one by one: not where
+    /// RoPE is stretched to the last position of a pass.
+    fn alike_in_one_pass(&self, _positions: Range<usize>) -> bool {
+        true
+    }
 
     /// An empty cache for `capacity` tokens.
     fn new_cache(&self, kind: CacheType, capacity: usize) -> Result<Cache>;

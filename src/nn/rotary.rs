@@ -67,6 +67,18 @@ impl Rotary {
         }
     }
 
+    /// Whether the tokens at `positions` are turned in one pass as they are one by one.
+    pub fn alike_in_one_pass(&self, positions: Range<usize>) -> bool {
+        match &self.rope.scaling {
+            RopeScaling::Dynamic { original, .. } => positions.end <= *original,
+            // The divisors change once.
+            RopeScaling::Long(long) => {
+                positions.end <= long.original || positions.start >= long.original
+            }
+            _ => true,
+        }
+    }
+
     /// The table for tokens at `positions`, in a sequence that its prompt made `prompt_len` long.
     pub fn table(
         &self,
