@@ -136,7 +136,7 @@ fn an_answer_that_was_given_before_is_drafted_and_stays_what_it_is() {
         .unwrap();
     let question = "How do I quantize a model?";
     let asked = Message::new(Role::User, question);
-    let answered = Message::new(Role::Assistant, &ask(&opened, question));
+    let answered = Message::new(Role::Assistant, ask(&opened, question));
     let prompt = template.render(&[asked.clone(), answered, asked], true);
     let ids = tokenizer
         .encode_prompt(&prompt.unwrap(), Specials::Parse)
