@@ -48,7 +48,7 @@ fn what_is_cached_is_listed_with_sizes_and_removed_after_asking() {
             "main (0101010)",
             "5 files",
             "used today",
-            "1 models",
+            "1 model,",
         ],
     );
 

@@ -86,8 +86,9 @@ impl Cached {
         }
         let _ = writeln!(
             out,
-            "{} models, {} in {}",
+            "{} {}, {} in {}",
             repos.len(),
+            if repos.len() == 1 { "model" } else { "models" },
             bytes(all),
             cache.display()
         );
