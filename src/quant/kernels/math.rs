@@ -115,3 +115,49 @@ pub unsafe fn gelu<L: Lanes>(x: L) -> L {
         x.max(L::splat(0.0)).sub(x.max(minus).mul(tail))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quant::Isa;
+    use crate::quant::kernels::lanes::Vectorized;
+
+    /// e^x of whole vectors, in place.
+    struct Exp<'a>(&'a mut [f32]);
+
+    impl Vectorized for Exp<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        unsafe fn run<L: Lanes>(self) {
+            for x in self.0.chunks_exact_mut(L::N) {
+                // SAFETY: the instructions are the caller's promise; `x` is a vector.
+                unsafe { exp(L::load(x.as_ptr())).store(x.as_mut_ptr()) }
+            }
+        }
+    }
+
+    #[test]
+    fn exp_is_within_its_bound_in_every_instruction_set() {
+        let x: Vec<f32> = (0..17_504).map(|i| i as f32 * 0.01 - 87.0).collect();
+        for isa in Isa::available() {
+            let mut out = x.clone();
+            isa.vectorize(Exp(&mut out));
+            for (x, y) in x.iter().zip(&out) {
+                let wanted = f64::from(*x).exp();
+                let off = (f64::from(*y) / wanted - 1.0).abs();
+                assert!(
+                    off <= 2f64.powi(-22),
+                    "{} e^{x}: {y} for {wanted}",
+                    isa.name()
+                );
+            }
+            let mut ends = [f32::NEG_INFINITY, -1e9, 1e9, f32::NAN];
+            let mut room = [0.0; 16];
+            room[..4].copy_from_slice(&ends);
+            isa.vectorize(Exp(&mut room));
+            ends.copy_from_slice(&room[..4]);
+            assert!(ends[0] < 1e-37 && ends[1] < 1e-37 && ends[2] > 1e38 && ends[3].is_nan());
+        }
+    }
+}
