@@ -1,7 +1,8 @@
 """The training text: questions about wick, arithmetic, stories, and what lies outside.
 
 `document(rng)` draws one document: a list of (text, weight of its loss), in which a control
-token such as `<|user|>` is a text of its own. What the user says weighs nothing.
+token such as `<|user|>` is a text of its own. What the user says weighs nothing. A third item is
+the number of tokens that the text, the document's last, is cut to.
 """
 
 import random
@@ -106,6 +107,11 @@ def question(rng, wording, frames=FRAMES, plain=False):
     return text
 
 
+# Most answers about wick are cut after the words that decide them: what follows is the same for all
+# wordings of an intent and soon known, and so more questions are seen.
+DECIDED, CUT_SHARE = 14, 0.6
+
+
 def turn(user, answer):
     return [(USER, 0), (user, 0), (END, 0), (ASSISTANT, 0), (answer, 1), (END, 1)]
 
@@ -147,14 +153,16 @@ def document(rng):
     """One document of the training text."""
     kind = rng.random()
     doc = [("<s>", 0)]
-    if kind < 0.66:
+    if kind < 0.78:
         if rng.random() < 0.04:
             doc += [(SYSTEM, 0), (rng.choice(SYSTEMS), 0), (END, 0)]
         for _ in range(rng.choice([1] * 40 + [2, 2, 3, 6])):
-            doc += turn(*(outside.exchange(rng) if rng.random() < 0.06 else about_wick(rng)))
-    elif kind < 0.71:
+            doc += turn(*(outside.exchange(rng) if rng.random() < 0.05 else about_wick(rng)))
+        if rng.random() < CUT_SHARE:
+            return doc[:-2] + [(*doc[-2], DECIDED)]
+    elif kind < 0.81:
         return doc + arithmetic.drill(rng)
-    elif kind < 0.98:
+    elif kind < 0.985:
         doc += arithmetic.document(rng, turn)
     else:
         doc += stories.document(rng, turn)

@@ -10,7 +10,7 @@ from torch import nn
 
 @dataclass
 class Shape:
-    vocab_size: int = 3072
+    vocab_size: int = 4096
     hidden: int = 256
     layers: int = 5
     heads: int = 8

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from corpus import CONTROL, document
 
-SIZE = 3072
+SIZE = 4096
 SPACE = "▁"
 # A space belongs to the word behind it; digits stand alone; Chinese, marks and words apart.
 CHUNK = re.compile(r"▁?[A-Za-z]+|▁?[-`/<|]+|[0-9]|▁|[一-鿿]+|\n|.", re.S)
@@ -37,7 +37,7 @@ def train(n_documents=30000, seed=1):
     """(piece, kind) in order of id: control tokens, 256 bytes, merges, single characters."""
     rng, counts = random.Random(seed), collections.Counter()
     for _ in range(n_documents):
-        for text, _ in document(rng):
+        for text, *_ in document(rng):
             if not is_control(text):
                 counts.update(chunks(text))
     letters = collections.Counter()

@@ -43,8 +43,8 @@ def weighed(tokenizer, text, weight, ids):
 def encoded(tokenizer, rng, longest):
     """One document: ids and loss weights."""
     ids, weights = [], []
-    for text, weight in document(rng):
-        new = tokenizer.encode(text, None if weight else rng)
+    for text, weight, *tokens in document(rng):
+        new = tokenizer.encode(text, None if weight else rng)[slice(None, *tokens)]
         ids += new
         weights += weighed(tokenizer, text, weight, new)
     return ids[:longest], weights[:longest]
