@@ -66,6 +66,15 @@ pub fn quantize(x: &[f32], out: QuantizedRows<'_>) {
     }
 }
 
+/// What the codes of a block are multiplied by, and its reciprocal, that the `largest` magnitude
+/// become 127.
+#[inline(always)]
+pub(super) fn largest_code(largest: f32) -> (f32, f32) {
+    let scale = largest / 127.0;
+    let inverse = if scale > 0.0 { 127.0 / largest } else { 0.0 };
+    (scale, inverse)
+}
+
 #[inline(always)]
 fn quantize_row(x: &[f32], codes: &mut [i8], meta: &mut [[f32; 4]], halves: &mut [[f32; 2]]) {
     let (x, _) = x.as_chunks::<BLOCK>();
@@ -79,8 +88,7 @@ fn quantize_row(x: &[f32], codes: &mut [i8], meta: &mut [[f32; 4]], halves: &mut
             }
         }
         let largest = lanes.iter().fold(0f32, |a, &b| if b > a { b } else { a });
-        let scale = largest / 127.0;
-        let inverse = if scale > 0.0 { 127.0 / largest } else { 0.0 };
+        let (scale, inverse) = largest_code(largest);
         let mut whole = [0i32; BLOCK];
         for (w, v) in whole.iter_mut().zip(x) {
             *w = ((v * inverse + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);

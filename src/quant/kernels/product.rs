@@ -101,31 +101,34 @@ impl<T> Disjoint<T> {
     }
 }
 
-/// Part `i` of `n` of `0..len`, all about equal.
-fn share(len: usize, i: usize, n: usize) -> Range<usize> {
-    len * i / n..len * (i + 1) / n
-}
+/// What is left of a job is dealt out in pieces of this share of a thread's part: large ones first,
+/// for every piece begins with reads that nothing has asked for ahead, and at last single items,
+/// so that all threads end together though a neighbour or a slower core hold one of them up.
+const SHARE: usize = 2;
 
-/// Pieces of a job for each thread: what one falls behind with, a neighbour on the same core or a
-/// slower core being the cause, the others take over.
-const PIECES: usize = 4;
+/// Piece `i` of `0..len` for `threads` threads, after [`SHARE`]; `None` after the last.
+fn piece(len: usize, threads: usize, i: usize) -> Option<Range<usize>> {
+    let mut from = 0;
+    let size = |from: usize| (len - from).div_ceil(SHARE * threads);
+    for _ in 0..i {
+        from += size(from);
+    }
+    (from < len).then(|| from..from + size(from))
+}
 
 /// Calls `f` with ranges that together are `0..len`, on as many threads as there are.
 pub fn for_ranges(len: usize, f: impl Fn(Range<usize>) + Sync) {
     let pool = pool::current();
     let parts = pool.threads().min(len);
-    let pieces = match parts {
-        0 | 1 => parts,
-        _ => (parts * PIECES).min(len),
-    };
+    match parts {
+        0 => return,
+        1 => return f(0..len),
+        _ => {}
+    }
     let next = AtomicUsize::new(0);
     pool.run(parts, &|_| {
-        loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= pieces {
-                break;
-            }
-            f(share(len, i, pieces));
+        while let Some(range) = piece(len, parts, next.fetch_add(1, Ordering::Relaxed)) {
+            f(range);
         }
     });
 }
@@ -284,7 +287,11 @@ impl Job<'_> {
                         // SAFETY: these rows of token `t` belong to this panel alone.
                         let out =
                             unsafe { out.part(t * w.rows + rows.start..t * w.rows + rows.end) };
-                        out.copy_from_slice(&sums[..out.len()]);
+                        match <&mut [f32; PANEL]>::try_from(&mut *out) {
+                            // A known length: no call for every panel.
+                            Ok(out) => *out = *sums,
+                            Err(_) => out.copy_from_slice(&sums[..out.len()]),
+                        }
                     }
                     t0 += n;
                 }
@@ -322,5 +329,25 @@ pub fn sizes(numbers: Numbers, rows: usize, cols: usize) -> Option<(usize, usize
             let codes = all(blocks.checked_mul(<F as Form>::CODES.bytes())?)?;
             Some((codes, all(records.checked_mul(<F as Form>::SCALES.bytes())?)?))
         }, _ => None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_the_whole_in_order_and_end_small() {
+        for (len, threads) in [(1, 2), (7, 2), (704, 2), (1000, 16), (5, 8)] {
+            let mut end = 0;
+            let mut pieces = (0..).map_while(|i| piece(len, threads, i)).peekable();
+            while let Some(p) = pieces.next() {
+                assert_eq!(p.start, end);
+                assert!(!p.is_empty() && p.len() <= len.div_ceil(SHARE * threads));
+                assert!(pieces.peek().is_some() || p.len() == 1);
+                end = p.end;
+            }
+            assert_eq!(end, len);
+        }
     }
 }

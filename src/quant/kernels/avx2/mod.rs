@@ -1,15 +1,16 @@
 //! AVX2 with FMA and F16C: eight rows to a vector, two vectors to a panel.
 
-use crate::quant::kernels::activations;
 use crate::quant::kernels::lanes::Vectorized;
 
 mod float;
 mod int;
 mod lanes;
+mod quantize;
 pub mod vnni;
 
 pub use float::float_tile;
 pub use int::int_tile;
+pub use quantize::quantize;
 
 /// Tokens of a tile.
 pub const INT_TILE: usize = 4;
@@ -21,15 +22,6 @@ pub fn is_available() -> bool {
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("f16c")
-}
-
-/// [`activations::quantize`] compiled for these instructions; the result is the same.
-///
-/// # Safety
-/// The machine must have AVX2 and FMA.
-#[target_feature(enable = "avx2,fma")]
-pub unsafe fn quantize(x: &[f32], out: activations::QuantizedRows<'_>) {
-    activations::quantize(x, out);
 }
 
 /// Runs `kernel` with vectors of these instructions.

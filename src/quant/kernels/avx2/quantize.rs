@@ -1,0 +1,112 @@
+//! Activations to INT8 blocks, 32 numbers in four vectors.
+
+use std::arch::x86_64::*;
+
+use crate::quant::kernels::activations::{QuantizedRows, largest_code};
+use crate::quant::kernels::forms::BLOCK;
+
+/// [`crate::quant::kernels::activations::quantize`] in these instructions; of finite numbers the
+/// result is the same to the bit.
+///
+/// # Safety
+/// The machine must have AVX2.
+#[target_feature(enable = "avx2")]
+pub unsafe fn quantize(x: &[f32], out: QuantizedRows<'_>) {
+    let rows = x.chunks_exact(out.blocks * BLOCK);
+    let codes = out.codes.chunks_exact_mut(out.stride);
+    let metas = out.meta.chunks_exact_mut(out.blocks);
+    let halves = out.halves.chunks_exact_mut(out.blocks);
+    for (((x, codes), metas), halves) in rows.zip(codes).zip(metas).zip(halves) {
+        let codes = codes.as_chunks_mut::<BLOCK>().0;
+        let blocks = x.as_chunks::<BLOCK>().0.iter().zip(codes);
+        for (((x, codes), meta), halves) in blocks.zip(metas).zip(halves) {
+            // SAFETY: AVX2 is the caller's promise.
+            (*meta, *halves) = unsafe { block(x, codes) };
+        }
+    }
+}
+
+/// One block: writes its codes and returns what [`QuantizedRows`] keeps beside them.
+///
+/// # Safety
+/// The machine must have AVX2.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn block(x: &[f32; BLOCK], codes: &mut [i8; BLOCK]) -> ([f32; 4], [f32; 2]) {
+    // SAFETY: eight of the block's numbers.
+    let x: [__m256; 4] = [0, 8, 16, 24].map(|i| unsafe { _mm256_loadu_ps(x.as_ptr().add(i)) });
+    let sign = _mm256_set1_ps(-0.0);
+    let abs = x.map(|v| _mm256_andnot_ps(sign, v));
+    // Of a NaN and a number `max` gives its second operand.
+    let zero = _mm256_setzero_ps();
+    let max = abs.iter().fold(zero, |m, &v| _mm256_max_ps(v, m));
+    let max = _mm_max_ps(_mm256_castps256_ps128(max), _mm256_extractf128_ps::<1>(max));
+    let max = _mm_max_ps(max, _mm_movehl_ps(max, max));
+    let max = _mm_max_ss(max, _mm_shuffle_ps::<1>(max, max));
+    let (scale, inverse) = largest_code(_mm_cvtss_f32(max));
+    let factor = _mm256_set1_ps(inverse);
+    // Ties to even, the processor's own rounding.
+    let [a, b, c, d] = x.map(|v| _mm256_cvtps_epi32(_mm256_mul_ps(v, factor)));
+    let words = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    // Packing works within the halves of a vector: fours of codes are put back in order.
+    let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    let words = _mm256_permutevar8x32_epi32(words, order);
+    // What is not finite stays a code that every kernel can take.
+    let words = _mm256_max_epi8(words, _mm256_set1_epi8(-127));
+    // SAFETY: 32 bytes.
+    unsafe { _mm256_storeu_si256(codes.as_mut_ptr().cast(), words) };
+    let pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), words);
+    let fours = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    let sums = _mm256_add_epi32(fours, _mm256_shuffle_epi32::<0b01_00_11_10>(fours));
+    let sums = _mm256_add_epi32(sums, _mm256_shuffle_epi32::<0b10_11_00_01>(sums));
+    let halves = [
+        _mm256_extract_epi32::<0>(sums),
+        _mm256_extract_epi32::<4>(sums),
+    ];
+    let sum = scale * (halves[0] + halves[1]) as f32;
+    (
+        [scale, sum, -8.0 * sum, -128.0 * sum],
+        halves.map(|s| scale * s as f32),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::quant::kernels::Isa;
+    use crate::quant::kernels::activations::{Quantized, QuantizedRows};
+    use crate::quant::kernels::forms::BLOCK;
+
+    fn quantized(isa: Isa, x: &[f32], t: usize) -> Quantized {
+        let mut out = Quantized::default();
+        out.resize(t, x.len() / t);
+        let (stride, blocks) = (out.stride, out.blocks);
+        let rows = QuantizedRows {
+            codes: &mut out.codes,
+            stride,
+            meta: &mut out.meta,
+            halves: &mut out.halves,
+            blocks,
+        };
+        isa.quantize(x, rows);
+        out
+    }
+
+    #[test]
+    fn every_set_gives_the_same_blocks() {
+        // Halves of a step too, which round to even: a block whose largest is 127 has step 1.
+        let mut x: Vec<f32> = (0..6 * BLOCK)
+            .map(|i| ((i * 7919 + 13) % 509) as f32 / 2.0 - 127.0)
+            .collect();
+        x[..BLOCK].fill(0.0);
+        x[BLOCK] = 127.0;
+        x[2 * BLOCK] = -127.0;
+        x[3 * BLOCK..4 * BLOCK].iter_mut().for_each(|v| *v *= 1e-30);
+        let wanted = quantized(Isa::PORTABLE, &x, 2);
+        for isa in Isa::available() {
+            let got = quantized(isa, &x, 2);
+            assert_eq!(got.codes, wanted.codes, "{}", isa.name());
+            assert_eq!(got.meta, wanted.meta, "{}", isa.name());
+            assert_eq!(got.halves, wanted.halves, "{}", isa.name());
+        }
+    }
+}
