@@ -2,16 +2,18 @@
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
-use crate::quant::kernels::forms::Form;
+use crate::quant::kernels::forms::{Codes, Form};
 
-/// How far ahead of their use weights are asked for: some hundred nanoseconds at a core's rate.
-const AHEAD: usize = 6 << 10;
+/// How far ahead of their use weights are asked for: more than a page's end takes to be noticed,
+/// less than what waits for memory at once.
+const AHEAD: usize = 2 << 10;
 
 /// Asks for the cache lines of the block [`AHEAD`] of block `b`, when few tokens leave the memory
-/// as the limit: the processor's own prefetching stops at every page.
+/// as the limit: the processor's own prefetching stops at every page. Byte codes are so long a
+/// stream that it does better alone.
 #[inline(always)]
 pub fn prefetch<F: Form, const T: usize>(codes: *const u8, scales: *const u8, b: usize) {
-    if T > 4 {
+    if T > 4 || matches!(F::CODES, Codes::Byte) {
         return;
     }
     let n = F::CODES.bytes();
