@@ -138,10 +138,14 @@ def framed(wordings, *kinds):
 HELD_TEXTS = framed(HELD, FRAMES, HELD_FRAMES) | framed([w for w in TRAIN if w.kind != "q"], HELD_FRAMES)
 
 
+# Share of the questions that are asked as they are written.
+PLAIN = 0.5
+
+
 def about_wick(rng):
     while True:
         wording = rng.choice(BY_INTENT[rng.choices(_IDS, _WEIGHTS)[0]])
-        text = question(rng, wording)
+        text = question(rng, wording, plain=rng.random() < PLAIN)
         if letters(text) not in HELD_TEXTS:
             return text, wording.intent.answers[wording.language]
 

@@ -5,6 +5,7 @@ use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
 use crate::arch::Attention;
+use crate::quant::Zeros;
 use crate::quant::kernels::attention::store::{
     KEY_GROUP, Numbers, Q8_BLOCK, SLACK, q8_blocks, quantize_q8,
 };
@@ -74,10 +75,10 @@ enum Order {
 }
 
 enum Store {
-    F32(Vec<f32>),
-    /// The bits of f16: zeroed integers cost nothing until they are written.
-    F16(Vec<u16>),
-    Q8(Vec<i8>, Vec<u16>),
+    F32(Zeros<f32>),
+    /// The bits of f16.
+    F16(Zeros<u16>),
+    Q8(Zeros<i8>, Zeros<u16>),
 }
 
 impl Plane {
@@ -86,28 +87,30 @@ impl Plane {
         order: Order,
         [kv_heads, capacity, head_dim]: [usize; 3],
     ) -> Result<Self> {
-        let refused = |e: std::collections::TryReserveError| {
-            Error::Unsupported(format!(
-                "no memory for a context of {capacity} tokens ({e}); lower --ctx-size"
-            ))
-        };
         let positions = match order {
             Order::Keys => capacity.checked_next_multiple_of(KEY_GROUP),
             Order::Values => Some(capacity),
         };
+        // Sizes too large to count are too large to have.
         let vectors = positions
             .and_then(|n| n.checked_mul(kv_heads))
             .unwrap_or(usize::MAX);
-        // Ask first, so that an absurd size is an error rather than an abort.
-        Vec::<u8>::new()
-            .try_reserve_exact(vectors.saturating_mul(kind.bytes_of(head_dim)))
-            .map_err(refused)?;
-        let n = vectors * head_dim + SLACK;
-        let store = match kind {
-            CacheType::F32 => Store::F32(vec![0.0; n]),
-            CacheType::F16 => Store::F16(vec![0; n]),
-            CacheType::Q8 => Store::Q8(vec![0; n], vec![0; vectors * q8_blocks(head_dim)]),
+        let n = vectors.saturating_mul(head_dim).saturating_add(SLACK);
+        let store = || -> Result<Store> {
+            Ok(match kind {
+                CacheType::F32 => Store::F32(Zeros::new(n)?),
+                CacheType::F16 => Store::F16(Zeros::new(n)?),
+                CacheType::Q8 => Store::Q8(
+                    Zeros::new(n)?,
+                    Zeros::new(vectors.saturating_mul(q8_blocks(head_dim)))?,
+                ),
+            })
         };
+        let store = store().map_err(|e| {
+            Error::Unsupported(format!(
+                "no memory for a context of {capacity} tokens ({e}); lower --ctx-size"
+            ))
+        })?;
         Ok(Self {
             store,
             order,

@@ -15,4 +15,4 @@ pub use kernels::pool::set_threads;
 pub use kernels::{Isa, Multiply};
 pub use matrix::Matrix;
 pub use quantize::quantize;
-pub use store::Bytes;
+pub use store::{Bytes, Zeros};

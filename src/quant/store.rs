@@ -1,7 +1,9 @@
-//! Room for packed weights.
+//! Room for packed weights and for caches, straight from the system.
 
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
+use bytemuck::Pod;
 use memmap2::MmapMut;
 
 use crate::{Error, Result};
@@ -19,18 +21,65 @@ impl Bytes {
     /// # Errors
     /// If there is no memory for them.
     pub fn zeroed(len: usize) -> Result<Self> {
+        let bytes = Self::in_small_pages(len)?;
+        // Without large pages it is slower, not wrong.
+        #[cfg(target_os = "linux")]
+        if let Some(map) = &bytes.map {
+            let _ = map.advise(memmap2::Advice::HugePage);
+        }
+        Ok(bytes)
+    }
+
+    /// [`Bytes::zeroed`] on the pages that the system gives anyway.
+    fn in_small_pages(len: usize) -> Result<Self> {
         if len == 0 {
             return Ok(Self { map: None });
         }
-        let map = MmapMut::map_anon(len).map_err(|e| {
-            Error::Unsupported(format!(
-                "there is no memory for {len} bytes of weights: {e}"
-            ))
-        })?;
-        // Without large pages it is slower, not wrong.
-        #[cfg(target_os = "linux")]
-        let _ = map.advise(memmap2::Advice::HugePage);
+        let map = MmapMut::map_anon(len)
+            .map_err(|e| Error::Unsupported(format!("there is no memory for {len} bytes: {e}")))?;
         Ok(Self { map: Some(map) })
+    }
+}
+
+/// Numbers that are zero at first, for room that may never be used: a small page of it takes memory
+/// once something in it is written. (A zeroed `Vec` is often made of memory used before, and cleared.)
+pub struct Zeros<T> {
+    bytes: Bytes,
+    kind: PhantomData<T>,
+}
+
+impl<T: Pod> Zeros<T> {
+    /// `len` zeros.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn new(len: usize) -> Result<Self> {
+        let bytes = Bytes::in_small_pages(len.saturating_mul(size_of::<T>()))?;
+        Ok(Self {
+            bytes,
+            kind: PhantomData,
+        })
+    }
+}
+
+impl<T: Pod> Deref for Zeros<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // No bytes lie nowhere, and so not where the numbers might.
+        match self.bytes.is_empty() {
+            true => &[],
+            false => bytemuck::cast_slice(&self.bytes),
+        }
+    }
+}
+
+impl<T: Pod> DerefMut for Zeros<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self.bytes.is_empty() {
+            true => &mut [],
+            false => bytemuck::cast_slice_mut(&mut self.bytes),
+        }
     }
 }
 
@@ -45,5 +94,21 @@ impl Deref for Bytes {
 impl DerefMut for Bytes {
     fn deref_mut(&mut self) -> &mut [u8] {
         self.map.as_deref_mut().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_there_even_none_and_absurd_sizes_are_refused() {
+        let mut some = Zeros::<f32>::new(5).unwrap();
+        assert_eq!(*some, [0.0; 5]);
+        some[4] = 1.5;
+        assert_eq!(some[4], 1.5);
+        let mut none = Zeros::<u16>::new(0).unwrap();
+        assert!(none.is_empty() && none.iter_mut().next().is_none());
+        assert!(Zeros::<f32>::new(usize::MAX / 2).is_err());
     }
 }
