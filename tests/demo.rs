@@ -176,30 +176,55 @@ fn a_cut_copy_is_refused() {
     assert!(error.to_string().contains("cut short"), "{error}");
 }
 
-/// None of these wordings is in the training text: `src/demo/facts.py` holds them out. The list was
-/// written before the answers were seen; `src/demo/card.md` says how often it is right at large.
+/// None of these wordings is in the training text: they were drawn at random from those that
+/// `src/demo/facts.py` holds out, before the answers were seen; `src/demo/card.md` says how often it
+/// is right at large.
 #[test]
 fn held_out_wordings_are_answered_more_often_than_not() {
     let demo = Opened::demo().unwrap();
     let questions = [
-        ("Which command quantizes a model?", "wick quantize"),
-        ("How do I turn off sampling?", "--temp 0"),
-        ("Which environment variable sets a mirror?", "HF_ENDPOINT"),
-        ("How do I export the conversation?", "/save"),
-        ("How can I uninstall qwen?", "wick models rm"),
-        ("Is there a deterministic mode?", "--temp 0"),
-        ("What is the benchmark command?", "wick bench"),
-        ("How do I run without wifi?", "--offline"),
-        ("How do I work with 16 threads?", "-t"),
-        ("How do I make the output more random?", "--temp"),
-        ("Which flag sets the system prompt?", "-s"),
-        ("怎么释放磁盘空间？", "wick models rm"),
-        ("怎么测速？", "wick bench"),
-        ("怎么退出？", "/exit"),
-        ("离线使用？", "--offline"),
-        ("哪个参数打开思维链？", "--cot"),
-        ("怎么下载模型？", "wick download"),
-        ("空间不够了", "wick models rm"),
+        (
+            "How do I run on a machine with no graphics card at all?",
+            "--device",
+        ),
+        ("Min_p parameter?", "--min-p"),
+        (
+            "How do I hand it a different job in the middle of our talk?",
+            "/system",
+        ),
+        ("How do I change top_p in the chat?", "/set"),
+        (
+            "Download without the large weights, just json?",
+            "--include",
+        ),
+        ("How do I shrink the executable?", "--no-default-features"),
+        ("How much text can it read?", "-c"),
+        (
+            "Can I run my own hub server and fetch from it?",
+            "HF_ENDPOINT",
+        ),
+        (
+            "The cat pulled the plug at 80 percent of the transfer",
+            "wick download",
+        ),
+        ("How do I display the transcript on the screen?", "/history"),
+        ("Can it continue after the end token?", "--ignore-eos"),
+        (
+            "How do I know how much slower the 1.7b is than the 0.6b?",
+            "--against",
+        ),
+        ("How do I add a line feed to my message?", "wick chat"),
+        ("How do I open a saved conversation?", "/save"),
+        ("为什么wick写gguf而不是safetensors？", "GGUF"),
+        ("怎么要机器可读的测速数据？", "-o csv"),
+        ("怎么同时扫线程数和提示长度？", "-t 1,2,4"),
+        ("怎么关闭wick？", "/exit"),
+        ("怎么要llama-bench那样的d4096一行？", "-d"),
+        ("用测速怎么找最佳核心数？", "-t 1,2,4"),
+        ("怎么把缓存指到NAS上？", "HF_HOME"),
+        ("怎么把上次没写完的gguf重做一遍？", "--force"),
+        ("回答一次要五分钟", "--quant int4"),
+        ("wick主要功能有哪些？", "wick"),
     ];
     let right = |(question, wanted): &(&str, &str)| ask(&demo, question).contains(wanted);
     let n = questions.iter().filter(|q| right(q)).count();

@@ -14,5 +14,5 @@ pub use encoding::Encoding;
 pub use kernels::pool::set_threads;
 pub use kernels::{Isa, Multiply};
 pub use matrix::Matrix;
-pub use quantize::quantize;
+pub use quantize::{iq4_nl_values, quantize};
 pub use store::{Bytes, Zeros};

@@ -6,7 +6,7 @@ use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{Device, Tensor};
 use half::{bf16, f16};
 
-use crate::quant::{Encoding, quantize};
+use crate::quant::{Encoding, iq4_nl_values, quantize};
 use crate::{Error, Result};
 
 /// A tensor's numbers as stored: `data` holds `shape` in `encoding`, row by row, little-endian.
@@ -56,6 +56,10 @@ impl HostTensor<'_> {
             Encoding::I16 => words(data, |w| f32::from(i16::from_le_bytes(w))),
             Encoding::I32 => words(data, |w| i32::from_le_bytes(w) as f32),
             Encoding::I64 => words(data, |w| i64::from_le_bytes(w) as f32),
+            Encoding::IQ4_NL => {
+                let blocks = data.as_chunks().0.iter();
+                blocks.flat_map(iq4_nl_values).collect()
+            }
             Encoding::Bool => {
                 return Err(Error::Unsupported("booleans are not weights".to_string()));
             }
@@ -106,15 +110,14 @@ impl HostTensor<'_> {
     /// `values`, the tensor's own, in blocks that no row shares with another.
     fn to_blocks(&self, values: Vec<f32>, encoding: Encoding) -> Result<Vec<u8>> {
         let row = self.shape.last().copied().unwrap_or(1);
-        let dtype = encoding
-            .to_candle()
-            .filter(|_| encoding.is_quantized() && row.is_multiple_of(encoding.block_len()))
-            .ok_or_else(|| {
-                Error::Unsupported(format!("rows of {row} cannot be stored as {encoding}"))
-            })?;
-        if matches!(encoding, Encoding::Q4_0 | Encoding::Q8_0) {
+        let unfit = || Error::Unsupported(format!("rows of {row} cannot be stored as {encoding}"));
+        if !encoding.is_quantized() || !row.is_multiple_of(encoding.block_len()) {
+            return Err(unfit());
+        }
+        if matches!(encoding, Encoding::Q4_0 | Encoding::Q8_0 | Encoding::IQ4_NL) {
             return quantize(&values, encoding);
         }
+        let dtype = encoding.to_candle().ok_or_else(unfit)?;
         let rows = values.len() / row;
         let tensor = Tensor::from_vec(values, (rows, row), &Device::Cpu)?;
         Ok(QTensor::quantize(&tensor, dtype)?.data()?.into_owned())
