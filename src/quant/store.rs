@@ -41,6 +41,20 @@ impl Bytes {
     }
 }
 
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.map.as_deref().unwrap_or_default()
+    }
+}
+
+impl DerefMut for Bytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.map.as_deref_mut().unwrap_or_default()
+    }
+}
+
 /// Numbers that are zero at first, for room that may never be used: a small page of it takes memory
 /// once something in it is written. (A zeroed `Vec` is often made of memory used before, and cleared.)
 pub struct Zeros<T> {
@@ -83,20 +97,6 @@ impl<T: Pod> DerefMut for Zeros<T> {
     }
 }
 
-impl Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.map.as_deref().unwrap_or_default()
-    }
-}
-
-impl DerefMut for Bytes {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        self.map.as_deref_mut().unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,5 +110,32 @@ mod tests {
         let mut none = Zeros::<u16>::new(0).unwrap();
         assert!(none.is_empty() && none.iter_mut().next().is_none());
         assert!(Zeros::<f32>::new(usize::MAX / 2).is_err());
+    }
+
+    /// What `/proc/self/smaps` says of the memory at `address`, in KiB.
+    #[cfg(target_os = "linux")]
+    fn resident(address: usize) -> Option<usize> {
+        let maps = std::fs::read_to_string("/proc/self/smaps").ok()?;
+        let hex = |s: &str| usize::from_str_radix(s, 16).ok();
+        let holds = |line: &&str| {
+            let range = line.split(' ').next().and_then(|r| r.split_once('-'));
+            let range = range.and_then(|(from, to)| Some(hex(from)?..hex(to)?));
+            range.is_some_and(|r| r.contains(&address))
+        };
+        let mut lines = maps.lines().skip_while(|line| !holds(line));
+        let rss = lines.find_map(|line| line.strip_prefix("Rss:"))?;
+        rss.trim().strip_suffix("kB")?.trim().parse().ok()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_not_written_takes_no_memory() {
+        // Freed room of this size makes malloc keep, and clear, the next of it.
+        drop(vec![1u8; 8 << 20]);
+        let mut zeros = Zeros::<u16>::new(4 << 20).unwrap();
+        let address = zeros.as_ptr() as usize;
+        zeros[1 << 20] = 1;
+        let kib = resident(address).unwrap();
+        assert!(kib < 4 << 10, "{kib} of 8192 KiB");
     }
 }

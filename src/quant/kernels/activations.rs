@@ -57,12 +57,32 @@ pub struct QuantizedRows<'a> {
 /// Rows of activations to INT8 blocks, each scaled by its largest magnitude / 127.
 #[inline(always)]
 pub fn quantize(x: &[f32], out: QuantizedRows<'_>) {
+    each_block(x, out, quantize_block);
+}
+
+/// A block's scale and, for each half, the sum of its codes.
+pub(super) type ScaleAndSums = (f32, [i32; 2]);
+
+/// Fills `out` by `block`, which writes the codes of 32 numbers.
+#[inline(always)]
+pub(super) fn each_block(
+    x: &[f32],
+    out: QuantizedRows<'_>,
+    block: impl Fn(&[f32; BLOCK], &mut [i8; BLOCK]) -> ScaleAndSums,
+) {
     let rows = x.chunks_exact(out.blocks * BLOCK);
     let codes = out.codes.chunks_exact_mut(out.stride);
     let metas = out.meta.chunks_exact_mut(out.blocks);
     let halves = out.halves.chunks_exact_mut(out.blocks);
-    for (((x, codes), meta), halves) in rows.zip(codes).zip(metas).zip(halves) {
-        quantize_row(x, codes, meta, halves);
+    for (((x, codes), metas), halves) in rows.zip(codes).zip(metas).zip(halves) {
+        let codes = codes.as_chunks_mut::<BLOCK>().0;
+        let blocks = x.as_chunks::<BLOCK>().0.iter().zip(codes);
+        for (((x, codes), meta), halves) in blocks.zip(metas).zip(halves) {
+            let (scale, sums) = block(x, codes);
+            let sum = scale * sums[0].wrapping_add(sums[1]) as f32;
+            *meta = [scale, sum, -8.0 * sum, -128.0 * sum];
+            *halves = sums.map(|s| scale * s as f32);
+        }
     }
 }
 
@@ -76,34 +96,28 @@ pub(super) fn largest_code(largest: f32) -> (f32, f32) {
 }
 
 #[inline(always)]
-fn quantize_row(x: &[f32], codes: &mut [i8], meta: &mut [[f32; 4]], halves: &mut [[f32; 2]]) {
-    let (x, _) = x.as_chunks::<BLOCK>();
-    let (codes, _) = codes.as_chunks_mut::<BLOCK>();
-    for (((x, codes), meta), halves) in x.iter().zip(codes).zip(meta).zip(halves) {
-        let mut lanes = [0f32; 8];
-        for eight in x.as_chunks::<8>().0 {
-            for (lane, v) in lanes.iter_mut().zip(eight) {
-                let v = v.abs();
-                *lane = if v > *lane { v } else { *lane };
-            }
+fn quantize_block(x: &[f32; BLOCK], codes: &mut [i8; BLOCK]) -> ScaleAndSums {
+    let mut lanes = [0f32; 8];
+    for eight in x.as_chunks::<8>().0 {
+        for (lane, v) in lanes.iter_mut().zip(eight) {
+            let v = v.abs();
+            *lane = if v > *lane { v } else { *lane };
         }
-        let largest = lanes.iter().fold(0f32, |a, &b| if b > a { b } else { a });
-        let (scale, inverse) = largest_code(largest);
-        let mut whole = [0i32; BLOCK];
-        for (w, v) in whole.iter_mut().zip(x) {
-            *w = ((v * inverse + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
-        }
-        for (c, w) in codes.iter_mut().zip(&whole) {
-            *c = *w as i8;
-        }
-        let sums = [0, 1].map(|h| {
-            let half = &whole[h * BLOCK / 2..(h + 1) * BLOCK / 2];
-            half.iter().fold(0i32, |a, &b| a.wrapping_add(b))
-        });
-        let sum = scale * sums[0].wrapping_add(sums[1]) as f32;
-        *meta = [scale, sum, -8.0 * sum, -128.0 * sum];
-        *halves = sums.map(|s| scale * s as f32);
     }
+    let largest = lanes.iter().fold(0f32, |a, &b| if b > a { b } else { a });
+    let (scale, inverse) = largest_code(largest);
+    let mut whole = [0i32; BLOCK];
+    for (w, v) in whole.iter_mut().zip(x) {
+        *w = ((v * inverse + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+    }
+    for (c, w) in codes.iter_mut().zip(&whole) {
+        *c = *w as i8;
+    }
+    let sums = [0, 1].map(|h| {
+        let half = &whole[h * BLOCK / 2..(h + 1) * BLOCK / 2];
+        half.iter().fold(0i32, |a, &b| a.wrapping_add(b))
+    });
+    (scale, sums)
 }
 
 /// f32 activations for tiles of several tokens: each tile is `[cols][tokens of the tile]`.

@@ -106,14 +106,9 @@ impl<T> Disjoint<T> {
 /// so that all threads end together though a neighbour or a slower core hold one of them up.
 const SHARE: usize = 2;
 
-/// Piece `i` of `0..len` for `threads` threads, after [`SHARE`]; `None` after the last.
-fn piece(len: usize, threads: usize, i: usize) -> Option<Range<usize>> {
-    let mut from = 0;
-    let size = |from: usize| (len - from).div_ceil(SHARE * threads);
-    for _ in 0..i {
-        from += size(from);
-    }
-    (from < len).then(|| from..from + size(from))
+/// How many of the `left` items the next piece takes, after [`SHARE`].
+fn piece(left: usize, threads: usize) -> usize {
+    left.div_ceil(SHARE * threads)
 }
 
 /// Calls `f` with ranges that together are `0..len`, on as many threads as there are.
@@ -126,9 +121,14 @@ pub fn for_ranges(len: usize, f: impl Fn(Range<usize>) + Sync) {
         _ => {}
     }
     let next = AtomicUsize::new(0);
+    let end = |from: usize| from + piece(len - from, parts);
+    let take = || {
+        let to = |from| (from < len).then(|| end(from));
+        next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, to)
+    };
     pool.run(parts, &|_| {
-        while let Some(range) = piece(len, parts, next.fetch_add(1, Ordering::Relaxed)) {
-            f(range);
+        while let Ok(from) = take() {
+            f(from..end(from));
         }
     });
 }
@@ -337,17 +337,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_the_whole_in_order_and_end_small() {
+    fn pieces_begin_large_and_end_small() {
         for (len, threads) in [(1, 2), (7, 2), (704, 2), (1000, 16), (5, 8)] {
-            let mut end = 0;
-            let mut pieces = (0..).map_while(|i| piece(len, threads, i)).peekable();
-            while let Some(p) = pieces.next() {
-                assert_eq!(p.start, end);
-                assert!(!p.is_empty() && p.len() <= len.div_ceil(SHARE * threads));
-                assert!(pieces.peek().is_some() || p.len() == 1);
-                end = p.end;
+            let mut left = len;
+            while left > 0 {
+                let n = piece(left, threads);
+                assert!((1..=left.div_ceil(SHARE * threads)).contains(&n));
+                assert!(left > n || n == 1, "the last piece is a single item");
+                left -= n;
             }
-            assert_eq!(end, len);
+        }
+    }
+
+    #[test]
+    fn ranges_are_each_item_once() {
+        for len in [0, 1, 2, 7, 704] {
+            let counts: Vec<_> = (0..len).map(|_| AtomicUsize::new(0)).collect();
+            for_ranges(len, |range| {
+                for count in &counts[range] {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 1));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::quant::kernels::activations::{QuantizedRows, largest_code};
+use crate::quant::kernels::activations::{QuantizedRows, ScaleAndSums, each_block, largest_code};
 use crate::quant::kernels::forms::BLOCK;
 
 /// [`crate::quant::kernels::activations::quantize`] in these instructions; of finite numbers the
@@ -12,27 +12,17 @@ use crate::quant::kernels::forms::BLOCK;
 /// The machine must have AVX2.
 #[target_feature(enable = "avx2")]
 pub unsafe fn quantize(x: &[f32], out: QuantizedRows<'_>) {
-    let rows = x.chunks_exact(out.blocks * BLOCK);
-    let codes = out.codes.chunks_exact_mut(out.stride);
-    let metas = out.meta.chunks_exact_mut(out.blocks);
-    let halves = out.halves.chunks_exact_mut(out.blocks);
-    for (((x, codes), metas), halves) in rows.zip(codes).zip(metas).zip(halves) {
-        let codes = codes.as_chunks_mut::<BLOCK>().0;
-        let blocks = x.as_chunks::<BLOCK>().0.iter().zip(codes);
-        for (((x, codes), meta), halves) in blocks.zip(metas).zip(halves) {
-            // SAFETY: AVX2 is the caller's promise.
-            (*meta, *halves) = unsafe { block(x, codes) };
-        }
-    }
+    // SAFETY: AVX2 is the caller's promise.
+    each_block(x, out, |x, codes| unsafe { block(x, codes) });
 }
 
-/// One block: writes its codes and returns what [`QuantizedRows`] keeps beside them.
+/// One block of [`each_block`].
 ///
 /// # Safety
 /// The machine must have AVX2.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn block(x: &[f32; BLOCK], codes: &mut [i8; BLOCK]) -> ([f32; 4], [f32; 2]) {
+unsafe fn block(x: &[f32; BLOCK], codes: &mut [i8; BLOCK]) -> ScaleAndSums {
     // SAFETY: eight of the block's numbers.
     let x: [__m256; 4] = [0, 8, 16, 24].map(|i| unsafe { _mm256_loadu_ps(x.as_ptr().add(i)) });
     let sign = _mm256_set1_ps(-0.0);
@@ -63,11 +53,7 @@ unsafe fn block(x: &[f32; BLOCK], codes: &mut [i8; BLOCK]) -> ([f32; 4], [f32; 2
         _mm256_extract_epi32::<0>(sums),
         _mm256_extract_epi32::<4>(sums),
     ];
-    let sum = scale * (halves[0] + halves[1]) as f32;
-    (
-        [scale, sum, -8.0 * sum, -128.0 * sum],
-        halves.map(|s| scale * s as f32),
-    )
+    (scale, halves)
 }
 
 #[cfg(test)]
