@@ -24,6 +24,10 @@ const INT4: Storage = Storage::Quantized {
     layers: Encoding::Q4_0,
     ends: Encoding::Q8_0,
 };
+const IQ4_NL: Storage = Storage::Quantized {
+    layers: Encoding::IQ4_NL,
+    ends: Encoding::IQ4_NL,
+};
 
 fn quantize(model: &Path, storage: Storage, out: &Path) -> Vec<Written> {
     let mut written = Vec::new();
@@ -79,7 +83,7 @@ fn quantizing_while_loading_and_a_quantized_gguf_are_the_same_model() {
     for folder in oracles() {
         let name = name(&folder);
         let reference = Reference::load(&folder);
-        for (kind, storage) in [("int8", INT8), ("int4", INT4)] {
+        for (kind, storage) in [("int8", INT8), ("int4", INT4), ("iq4_nl", IQ4_NL)] {
             let gguf = dir.path().join(format!("{name}-{kind}.gguf"));
             quantize(&folder, storage, &gguf);
             let loaded = prompt_logits(&load(&folder, storage), &reference, usize::MAX);
