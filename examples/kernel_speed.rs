@@ -82,21 +82,20 @@ fn measure(matrices: &[Vec<Matrix>], tokens: usize, threads: usize) {
     for _ in 0..ROUNDS {
         bandwidth = bandwidth.min(seconds(&mut || parts.next().map_or((), read)));
         for (i, copies) in matrices.iter().enumerate() {
-            let (rows, cols) = (copies[0].rows(), copies[0].cols());
+            let cols = copies[0].cols();
             let x: Vec<f32> = (0..tokens * cols).map(|i| (i % 17) as f32 - 8.0).collect();
-            let mut out = vec![0f32; tokens * rows];
             for (j, &isa) in sets.iter().enumerate() {
                 let best = &mut best[i * sets.len() + j];
                 // All copies in turn, so that each is read from memory; the first was just used.
                 let mut turns = copies.iter().cycle().skip(1);
                 let one = seconds(&mut || {
                     if let Some(m) = turns.next() {
-                        m.matmul_on(isa, &x[..cols], 1, &mut out[..rows]);
+                        m.matmul_on(isa, &x[..cols], 1);
                     }
                 });
                 best[0] = best[0].min(one);
                 best[1] = best[1].min(seconds(&mut || {
-                    copies[0].matmul_on(isa, &x, tokens, &mut out)
+                    copies[0].matmul_on(isa, &x, tokens);
                 }));
             }
         }

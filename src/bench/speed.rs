@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Load {
-    /// A prompt of this many tokens, in passes of at most 512.
+    /// A prompt of this many tokens, in passes as `run` makes them.
     Prompt(usize),
     /// This many tokens, one by one.
     Generate(usize),
@@ -67,7 +67,7 @@ impl Speed {
         let options = SessionOptions {
             ctx_size: depth + n + 2,
             cache_type,
-            chunk: 512,
+            chunk: SessionOptions::CHUNK,
             keep_logits: false,
             interrupt: interrupt.clone(),
             trace: None,

@@ -76,9 +76,6 @@ impl RunArgs {
     }
 }
 
-/// Prompt tokens of one pass.
-pub const CHUNK: usize = 512;
-
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<()> {
     let name = open::named(&args.model, ui)?;
     let prompt = args.prompt.read()?;
@@ -177,7 +174,7 @@ pub fn session(
     let mut options = SessionOptions {
         ctx_size: context.size,
         cache_type,
-        chunk: CHUNK,
+        chunk: SessionOptions::CHUNK,
         keep_logits: false,
         interrupt: interrupt.flag(),
         trace: None,

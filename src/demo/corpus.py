@@ -109,7 +109,7 @@ def question(rng, wording, frames=FRAMES, plain=False):
 
 # Most answers about wick are cut after the words that decide them: what follows is the same for all
 # wordings of an intent and soon known, and so more questions are seen.
-DECIDED, CUT_SHARE = 14, 0.6
+DECIDED, CUT_SHARE = 12, 0.85
 
 
 def turn(user, answer):
@@ -157,16 +157,16 @@ def document(rng):
     """One document of the training text."""
     kind = rng.random()
     doc = [("<s>", 0)]
-    if kind < 0.87:
+    if kind < 0.935:
         if rng.random() < 0.04:
             doc += [(SYSTEM, 0), (rng.choice(SYSTEMS), 0), (END, 0)]
         for _ in range(rng.choice([1] * 40 + [2, 2, 3, 6])):
             doc += turn(*(outside.exchange(rng) if rng.random() < 0.05 else about_wick(rng)))
         if rng.random() < CUT_SHARE:
             return doc[:-2] + [(*doc[-2], DECIDED)]
-    elif kind < 0.885:
+    elif kind < 0.942:
         return doc + arithmetic.drill(rng)
-    elif kind < 0.99:
+    elif kind < 0.992:
         doc += arithmetic.document(rng, turn)
     else:
         doc += stories.document(rng, turn)

@@ -28,6 +28,12 @@ pub struct SessionOptions {
     pub trace: Option<Arc<Trace>>,
 }
 
+impl SessionOptions {
+    /// Prompt tokens of one pass where nothing asks for another number: enough that reading the
+    /// weights is a small part of it, few enough that the activations are small beside them.
+    pub const CHUNK: usize = 256;
+}
+
 /// An answer in the making.
 struct Answer {
     sampler: Sampler,

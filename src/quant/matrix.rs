@@ -137,9 +137,8 @@ impl Matrix {
         let from = layout.start_offset();
         let values = &storage.as_slice::<f32>()?[from..from + x.elem_count()];
         let t = x.elem_count() / cols.max(1);
-        let mut outs: Vec<Vec<f32>> = matrices.iter().map(|m| vec![0.0; t * m.rows]).collect();
-        let mut slices: Vec<&mut [f32]> = outs.iter_mut().map(Vec::as_mut_slice).collect();
-        Self::matmul_slices(matrices, values, t, &mut slices);
+        let panels: Vec<_> = matrices.iter().map(|m| m.panels()).collect();
+        let outs = product::multiply(Isa::best(), values, t, &panels);
         let outs = matrices.iter().zip(outs).map(|(m, out)| {
             let mut dims = x.dims().to_vec();
             if let Some(last) = dims.last_mut() {
@@ -150,34 +149,13 @@ impl Matrix {
         outs.collect()
     }
 
-    /// [`Matrix::matmul`] on slices: `x` `[t][cols]` to `out` `[t][rows]`.
+    /// [`Matrix::matmul`] on a slice, with the kernels of one instruction set: `x` `[t][cols]` to
+    /// `[t][rows]`.
     ///
     /// # Panics
-    /// If a slice is not as long as the shapes say.
-    pub fn matmul_slice(&self, x: &[f32], t: usize, out: &mut [f32]) {
-        self.matmul_on(Isa::best(), x, t, out);
-    }
-
-    /// [`Matrix::matmul_many`] on slices: `x` `[t][cols]` to each `outs[i]` `[t][rows of i]`.
-    ///
-    /// # Panics
-    /// If a slice is not as long as the shapes say.
-    pub fn matmul_slices(matrices: &[&Self], x: &[f32], t: usize, outs: &mut [&mut [f32]]) {
-        assert_eq!(matrices.len(), outs.len(), "an output for each matrix");
-        let mut products: Vec<_> = matrices
-            .iter()
-            .zip(outs)
-            .map(|(m, out)| (m.panels(), &mut **out))
-            .collect();
-        product::multiply(Isa::best(), x, t, &mut products);
-    }
-
-    /// [`Matrix::matmul_slice`] with the kernels of one instruction set, for comparisons.
-    ///
-    /// # Panics
-    /// If a slice is not as long as the shapes say.
-    pub fn matmul_on(&self, isa: Isa, x: &[f32], t: usize, out: &mut [f32]) {
-        product::multiply(isa, x, t, &mut [(self.panels(), out)]);
+    /// If the slice is not as long as the shape says.
+    pub fn matmul_on(&self, isa: Isa, x: &[f32], t: usize) -> Vec<f32> {
+        product::multiply(isa, x, t, &[self.panels()]).remove(0)
     }
 
     /// The rows of `ids` as f32, `[ids.len(), cols]`: an embedding lookup.

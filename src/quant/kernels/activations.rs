@@ -1,7 +1,5 @@
 //! Activations as the kernels read them: INT8 blocks, or f32 columns side by side.
 
-use std::borrow::Cow;
-
 use super::forms::BLOCK;
 use super::product::fill_parts;
 
@@ -17,8 +15,8 @@ pub struct Quantized {
     pub codes: Vec<i8>,
     /// `[t][blocks]` of: scale, scale × sum, −8 × scale × sum, −128 × scale × sum.
     pub meta: Vec<[f32; 4]>,
-    /// `[t][blocks]` of: scale × sum of each half.
-    pub halves: Vec<[f32; 2]>,
+    /// `[t][blocks]` of: sum of the codes of each half.
+    pub sums: Vec<[i32; 2]>,
 }
 
 /// Adding this to a float of small magnitude rounds it to an integer, ties to even, and leaves
@@ -34,14 +32,14 @@ impl Quantized {
         self.stride = cols + 2 * BLOCK;
         self.codes.resize(t * self.stride, 0);
         self.meta.resize(t * self.blocks, [0.0; 4]);
-        self.halves.resize(t * self.blocks, [0.0; 2]);
+        self.sums.resize(t * self.blocks, [0; 2]);
     }
 
     /// Panics unless rows `t0..t0 + n` are there: what every kernel's reads rest on.
     pub fn check(&self, t0: usize, n: usize, blocks: usize) {
         assert!(t0 + n <= self.t && blocks == self.blocks);
         assert!(self.stride >= blocks * BLOCK && self.codes.len() >= self.t * self.stride);
-        assert!(self.meta.len() >= self.t * blocks && self.halves.len() >= self.t * blocks);
+        assert!(self.meta.len() >= self.t * blocks && self.sums.len() >= self.t * blocks);
     }
 }
 
@@ -50,7 +48,7 @@ pub struct QuantizedRows<'a> {
     pub codes: &'a mut [i8],
     pub stride: usize,
     pub meta: &'a mut [[f32; 4]],
-    pub halves: &'a mut [[f32; 2]],
+    pub sums: &'a mut [[i32; 2]],
     pub blocks: usize,
 }
 
@@ -73,15 +71,15 @@ pub(super) fn each_block(
     let rows = x.chunks_exact(out.blocks * BLOCK);
     let codes = out.codes.chunks_exact_mut(out.stride);
     let metas = out.meta.chunks_exact_mut(out.blocks);
-    let halves = out.halves.chunks_exact_mut(out.blocks);
-    for (((x, codes), metas), halves) in rows.zip(codes).zip(metas).zip(halves) {
+    let sums = out.sums.chunks_exact_mut(out.blocks);
+    for (((x, codes), metas), all_sums) in rows.zip(codes).zip(metas).zip(sums) {
         let codes = codes.as_chunks_mut::<BLOCK>().0;
         let blocks = x.as_chunks::<BLOCK>().0.iter().zip(codes);
-        for (((x, codes), meta), halves) in blocks.zip(metas).zip(halves) {
-            let (scale, sums) = block(x, codes);
+        for (((x, codes), meta), sums) in blocks.zip(metas).zip(all_sums) {
+            let scale;
+            (scale, *sums) = block(x, codes);
             let sum = scale * sums[0].wrapping_add(sums[1]) as f32;
             *meta = [scale, sum, -8.0 * sum, -128.0 * sum];
-            *halves = sums.map(|s| scale * s as f32);
         }
     }
 }
@@ -122,49 +120,52 @@ fn quantize_block(x: &[f32; BLOCK], codes: &mut [i8; BLOCK]) -> ScaleAndSums {
 
 /// f32 activations for tiles of several tokens: each tile is `[cols][tokens of the tile]`.
 pub struct Columns<'a> {
-    pub cols: usize,
-    pub data: Cow<'a, [f32]>,
+    cols: usize,
+    data: &'a [f32],
 }
+
+/// Columns that are laid out together, so that what is written stays in the first-level cache.
+const STRIP: usize = 16;
 
 /// The tokens of the next tile when `left` are left and a kernel takes at most `max`.
 pub fn next_tile(left: usize, max: usize) -> usize {
-    [12, 8, 6, 4, 3, 2, 1]
+    [16, 12, 8, 6, 4, 3, 2, 1]
         .into_iter()
         .find(|&n| n <= left && n <= max)
         .unwrap_or(left)
 }
 
 impl<'a> Columns<'a> {
-    /// Lays out `x` `[t][cols]` in tiles of at most `max` tokens.
-    pub fn new(x: &'a [f32], t: usize, cols: usize, max: usize) -> Self {
-        if t == 1 {
-            return Self {
-                cols,
-                data: Cow::Borrowed(x),
-            };
+    /// Lays out `x` `[t][cols]` in tiles of at most `max` tokens, in `room`.
+    pub fn new(x: &'a [f32], cols: usize, max: usize, room: &'a mut Vec<f32>) -> Self {
+        if x.len() == cols {
+            return Self { cols, data: x };
         }
-        let mut data = vec![0f32; x.len()];
+        if room.len() < x.len() {
+            room.resize(x.len(), 0.0);
+        }
+        let data = &mut room[..x.len()];
         let whole = max * cols;
-        fill_parts(&mut data, whole, |first, tiles| {
+        fill_parts(data, whole, |first, tiles| {
             let mut rows = &x[first * whole..][..tiles.len()];
             for tokens in tiles.chunks_mut(whole.max(1)) {
                 let mut left = tokens;
                 while !left.is_empty() {
                     let n = next_tile(left.len() / cols, max);
                     let (tile, rest) = left.split_at_mut(n * cols);
-                    for (j, row) in rows[..n * cols].chunks_exact(cols).enumerate() {
-                        for (column, v) in tile.chunks_exact_mut(n).zip(row) {
-                            column[j] = *v;
+                    for (strip, out) in tile.chunks_mut(n * STRIP).enumerate() {
+                        for (j, row) in rows[..n * cols].chunks_exact(cols).enumerate() {
+                            let row = &row[strip * STRIP..];
+                            for (column, v) in out.chunks_exact_mut(n).zip(row) {
+                                column[j] = *v;
+                            }
                         }
                     }
                     (left, rows) = (rest, &rows[n * cols..]);
                 }
             }
         });
-        Self {
-            cols,
-            data: Cow::Owned(data),
-        }
+        Self { cols, data }
     }
 
     /// The tile of tokens `t0..t0 + n`.

@@ -121,14 +121,14 @@ impl Isa {
         }
     }
 
-    /// The most tokens of a tile of integer weights.
-    pub fn int_tile_tokens(self) -> usize {
+    /// The most tokens of a tile of integer weights of a form.
+    pub fn int_tile_tokens<F: Form>(self) -> usize {
         match self.0 {
             Set::Portable => portable::INT_TILE,
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 | Set::AvxVnni(_) => avx2::INT_TILE,
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => avx512::INT_TILE,
+            Set::Avx512 => avx512::int_tile_tokens::<F>(),
             #[cfg(target_arch = "aarch64")]
             Set::Neon | Set::Dotprod => neon::INT_TILE,
         }

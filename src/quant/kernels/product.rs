@@ -1,6 +1,7 @@
 //! Matrix products: activations prepared once, panels spread over the threads, tokens in tiles.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,6 +14,8 @@ use crate::quant::Encoding;
 const SMALL: usize = 1 << 17;
 /// Bytes of activations that stay in a core's second-level cache while panels stream by.
 const CHUNK: usize = 512 << 10;
+/// The most tokens that any set takes in a tile.
+const MAX_TILE: usize = 16;
 
 /// The kind of numbers in a matrix's panels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,49 +150,49 @@ pub fn fill_parts<T: Send>(out: &mut [T], size: usize, f: impl Fn(usize, &mut [T
 }
 
 thread_local! {
-    /// The caller's quantized activations, kept for their room.
-    static SCRATCH: RefCell<Quantized> = RefCell::default();
+    /// The caller's activations, quantized and in columns, kept for their room.
+    static SCRATCH: RefCell<(Quantized, Vec<f32>)> = RefCell::default();
 }
 
-/// `x` `[t][cols]` times each matrix, transposed, into the `out` `[t][rows]` beside it.
+/// `x` `[t][cols]` times each matrix, transposed: `[t][rows]` each.
 ///
 /// # Panics
-/// If a slice is not as long as the shapes say, or the matrices differ in columns.
-pub fn multiply(isa: Isa, x: &[f32], t: usize, products: &mut [(Panels<'_>, &mut [f32])]) {
-    let Some(cols) = products.first().map(|(w, _)| w.cols) else {
-        return;
-    };
-    assert_eq!(x.len(), t * cols, "activations");
-    for (w, out) in products.iter() {
-        assert_eq!(w.cols, cols, "matrices that share activations");
-        assert_eq!(out.len(), t * w.rows, "outputs");
-    }
+/// If `x` is not as long as the shapes say, or the matrices differ in columns.
+pub fn multiply(isa: Isa, x: &[f32], t: usize, matrices: &[Panels<'_>]) -> Vec<Vec<f32>> {
+    let cols = matrices.first().map_or(0, |w| w.cols);
     if cols == 0 || t == 0 {
-        products.iter_mut().for_each(|(_, out)| out.fill(0.0));
-        return;
+        return matrices.iter().map(|w| vec![0.0; t * w.rows]).collect();
     }
-    let is_int = |(w, _): &(Panels<'_>, _)| matches!(w.numbers, Numbers::Int(_));
-    let ints = products.iter().filter(|p| is_int(p)).count();
-    let floats = products.len() - ints;
-    SCRATCH.with_borrow_mut(|quantized| {
-        if ints > 0 {
+    assert_eq!(x.len(), t * cols, "activations");
+    let same = matrices.iter().all(|w| w.cols == cols);
+    assert!(same, "matrices that share activations");
+    // Not cleared first: that would be one thread's work while the others wait.
+    let mut outs: Vec<_> = matrices
+        .iter()
+        .map(|w| Vec::with_capacity(t * w.rows))
+        .collect();
+    let is_int = |w: &Panels<'_>| matches!(w.numbers, Numbers::Int(_));
+    SCRATCH.with_borrow_mut(|(quantized, room)| {
+        if matrices.iter().any(is_int) {
             quantize(isa, x, t, cols, quantized);
         }
-        let columns = (floats > 0).then(|| Columns::new(x, t, cols, isa.float_tile_tokens()));
+        let floats = !matrices.iter().all(is_int);
+        let columns = floats.then(|| Columns::new(x, cols, isa.float_tile_tokens(), room));
         let job = Job {
             isa,
             t,
             quantized,
             columns,
         };
-        let outs: Vec<_> = products
+        let outs: Vec<_> = outs
             .iter_mut()
-            .map(|(w, out)| (*w, Disjoint::new(out)))
+            .zip(matrices)
+            .map(|(out, w)| Disjoint::new(&mut out.spare_capacity_mut()[..t * w.rows]))
             .collect();
-        let panels: usize = outs.iter().map(|(w, _)| w.count()).sum();
+        let panels: usize = matrices.iter().map(Panels::count).sum();
         let run = |range: Range<usize>| {
             let mut first = 0;
-            for (w, out) in &outs {
+            for (w, out) in matrices.iter().zip(&outs) {
                 let mine = range.start.max(first)..range.end.min(first + w.count());
                 if !mine.is_empty() {
                     job.panels(w, mine.start - first..mine.end - first, out);
@@ -203,6 +206,12 @@ pub fn multiply(isa: Isa, x: &[f32], t: usize, products: &mut [(Panels<'_>, &mut
             for_ranges(panels, run);
         }
     });
+    for (w, out) in matrices.iter().zip(&mut outs) {
+        // SAFETY: there is room for so many, and the panels, all of which were run for all tokens,
+        // have written every row.
+        unsafe { out.set_len(t * w.rows) };
+    }
+    outs
 }
 
 fn quantize(isa: Isa, x: &[f32], t: usize, cols: usize, out: &mut Quantized) {
@@ -210,7 +219,7 @@ fn quantize(isa: Isa, x: &[f32], t: usize, cols: usize, out: &mut Quantized) {
     let (stride, blocks) = (out.stride, out.blocks);
     let codes = Disjoint::new(&mut out.codes);
     let meta = Disjoint::new(&mut out.meta);
-    let halves = Disjoint::new(&mut out.halves);
+    let sums = Disjoint::new(&mut out.sums);
     let rows = |range: Range<usize>| {
         let per_row = |n: usize| range.start * n..range.end * n;
         // SAFETY: the ranges of rows are disjoint.
@@ -219,7 +228,7 @@ fn quantize(isa: Isa, x: &[f32], t: usize, cols: usize, out: &mut Quantized) {
                 codes: codes.part(per_row(stride)),
                 stride,
                 meta: meta.part(per_row(blocks)),
-                halves: halves.part(per_row(blocks)),
+                sums: sums.part(per_row(blocks)),
                 blocks,
             }
         };
@@ -241,11 +250,11 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// A range of a matrix's panels times all tokens.
-    fn panels(&self, w: &Panels<'_>, panels: Range<usize>, out: &Disjoint<f32>) {
+    fn panels(&self, w: &Panels<'_>, panels: Range<usize>, out: &Disjoint<MaybeUninit<f32>>) {
         let (isa, x) = (self.isa, self.quantized);
         match (w.numbers, &self.columns) {
             (Numbers::Int(encoding), _) => with_form!(encoding, F => {
-                let max = isa.int_tile_tokens();
+                let max = isa.int_tile_tokens::<F>();
                 // A row of activations: a byte for each code, 24 bytes for each block's scales.
                 self.tiles(w, panels, (w.cols * 7 / 4, max), out, |p, t0, out| {
                     isa.int_tile::<F>(&w.int::<F>(p), x, t0, out);
@@ -268,12 +277,12 @@ impl Job<'_> {
         w: &Panels<'_>,
         panels: Range<usize>,
         (row_bytes, max): (usize, usize),
-        out: &Disjoint<f32>,
+        out: &Disjoint<MaybeUninit<f32>>,
         tile: impl Fn(usize, usize, &mut Tile),
     ) {
         // Whole tiles, so that chunks cut the tokens as `Columns` did.
         let chunk = (CHUNK / row_bytes.max(1)).max(1).next_multiple_of(max);
-        let mut room = [[0f32; PANEL]; 12];
+        let mut room = [[0f32; PANEL]; MAX_TILE];
         for chunk_start in (0..self.t).step_by(chunk) {
             let chunk_end = (chunk_start + chunk).min(self.t);
             for p in panels.clone() {
@@ -287,10 +296,12 @@ impl Job<'_> {
                         // SAFETY: these rows of token `t` belong to this panel alone.
                         let out =
                             unsafe { out.part(t * w.rows + rows.start..t * w.rows + rows.end) };
-                        match <&mut [f32; PANEL]>::try_from(&mut *out) {
+                        match <&mut [_; PANEL]>::try_from(&mut *out) {
                             // A known length: no call for every panel.
-                            Ok(out) => *out = *sums,
-                            Err(_) => out.copy_from_slice(&sums[..out.len()]),
+                            Ok(out) => *out = sums.map(MaybeUninit::new),
+                            Err(_) => {
+                                out.write_copy_of_slice(&sums[..out.len()]);
+                            }
                         }
                     }
                     t0 += n;

@@ -10,7 +10,8 @@ use crate::quant::kernels::forms::{
 };
 use crate::quant::kernels::prefetch::prefetch;
 
-/// Rows of activations `t0..` times a panel; as many as `out` has: 1, 2, 3, 4, 6 or 8.
+/// Rows of activations `t0..` times a panel; as many as `out` has: 1, 2, 3, 4, 6, 8, 12
+/// or 16.
 ///
 /// # Safety
 /// The machine must have AVX-512 F, BW, VL and VNNI.
@@ -26,6 +27,8 @@ pub unsafe fn int_tile<F: Form>(panel: &IntPanel<'_>, x: &Quantized, t0: usize, 
             4 => tile::<F, 4>(panel, x, t0, out),
             6 => tile::<F, 6>(panel, x, t0, out),
             8 => tile::<F, 8>(panel, x, t0, out),
+            12 => tile::<F, 12>(panel, x, t0, out),
+            16 => tile::<F, 16>(panel, x, t0, out),
             n => unreachable!("a tile of {n} tokens"),
         }
     }
@@ -44,12 +47,12 @@ unsafe fn tile<F: Form, const T: usize>(
 ) {
     let codes = panel.codes.as_ptr();
     // SAFETY: rows `t0 + t` are inside `x`, by the caller's check.
-    let rows: [(*const i8, *const [f32; 4], *const [f32; 2]); T] =
+    let rows: [(*const i8, *const [f32; 4], *const [i32; 2]); T] =
         std::array::from_fn(|t| unsafe {
             (
                 x.codes.as_ptr().add((t0 + t) * x.stride),
                 x.meta.as_ptr().add((t0 + t) * x.blocks),
-                x.halves.as_ptr().add((t0 + t) * x.blocks),
+                x.sums.as_ptr().add((t0 + t) * x.blocks),
             )
         });
     let mut acc = [_mm512_setzero_ps(); T];
@@ -61,13 +64,13 @@ unsafe fn tile<F: Form, const T: usize>(
             let w = unpack::<F>(codes.add(b * F::CODES.bytes()));
             let s = scales::<F>(panel.scales.as_ptr(), b);
             for t in 0..T {
-                let (a, meta, halves) = rows[t];
+                let (a, meta, sums) = rows[t];
                 acc[t] = step::<F>(
                     &w,
                     &s,
                     a.add(b * BLOCK),
                     &*meta.add(b),
-                    &*halves.add(b),
+                    &*sums.add(b),
                     acc[t],
                 );
             }
@@ -96,7 +99,7 @@ unsafe fn step<F: Form>(
     s: &RowScales,
     a: *const i8,
     meta: &[f32; 4],
-    halves: &[f32; 2],
+    sums: &[i32; 2],
     acc: __m512,
 ) -> __m512 {
     let scale = _mm512_set1_ps(meta[0]);
@@ -109,12 +112,27 @@ unsafe fn step<F: Form>(
         }
         sum
     };
-    if F::SCALES.by_halves() {
-        let y = _mm512_mul_ps(_mm512_cvtepi32_ps(dot(0, 4)), s.scale[0]);
-        let y = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot(4, 8)), s.scale[1], y);
-        let acc = _mm512_fmadd_ps(s.min[0], _mm512_set1_ps(halves[0]), acc);
-        let acc = _mm512_fmadd_ps(s.min[1], _mm512_set1_ps(halves[1]), acc);
-        return _mm512_fmadd_ps(y, scale, acc);
+    let by_halves = |dots: [__m512i; 2]| {
+        let y = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[0]), s.scale[0]);
+        _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[1]), s.scale[1], y)
+    };
+    match F::SCALES {
+        // The offset of the codes is taken off in whole numbers, where it costs least.
+        Scales::Halves { offset } => {
+            let offset = |h: usize| _mm512_set1_epi32(offset * sums[h]);
+            let dots = [
+                _mm512_sub_epi32(dot(0, 4), offset(0)),
+                _mm512_sub_epi32(dot(4, 8), offset(1)),
+            ];
+            return _mm512_fmadd_ps(by_halves(dots), scale, acc);
+        }
+        Scales::HalvesMin => {
+            let sum = |h: usize| _mm512_cvtepi32_ps(_mm512_set1_epi32(sums[h]));
+            let y = _mm512_fmadd_ps(s.min[0], sum(0), by_halves([dot(0, 4), dot(4, 8)]));
+            let y = _mm512_fmadd_ps(s.min[1], sum(1), y);
+            return _mm512_fmadd_ps(y, scale, acc);
+        }
+        _ => {}
     }
     let dot = _mm512_cvtepi32_ps(dot(0, 8));
     let offset = match F::SCALES {

@@ -4,13 +4,17 @@ mod float;
 mod int;
 mod lanes;
 
+use crate::quant::kernels::forms::Form;
 use crate::quant::kernels::lanes::Vectorized;
 
 pub use float::float_tile;
 pub use int::int_tile;
 
-/// Tokens of a tile.
-pub const INT_TILE: usize = 8;
+/// Tokens of a tile: codes with a scale for each half take so long to unpack that more tokens are to
+/// share it, at the price of sums outside the registers.
+pub const fn int_tile_tokens<F: Form>() -> usize {
+    if F::SCALES.by_halves() { 16 } else { 8 }
+}
 /// Tokens of a tile of float weights.
 pub const FLOAT_TILE: usize = 12;
 
