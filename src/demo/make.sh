@@ -11,7 +11,7 @@ out=${OUT:-.}
 python=${PYTHON:-python3}
 mkdir -p "$work" "$out"
 [ -f "$work/tokenizer.json" ] || "$python" tokenizer.py "$work/tokenizer.json"
-"$python" train.py --work "$work" --steps "${1:-3000}"
+"$python" train.py --work "$work" --steps "${1:-12000}"
 "$python" export.py --work "$work" --out "$out/demo.gguf"
 [ -f "$out/card.md" ] || cp card.md "$out/card.md"
 # shellcheck disable=SC2086
