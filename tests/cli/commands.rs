@@ -26,7 +26,7 @@ fn bench_measures_the_grid() {
         assert_eq!(row["bandwidth_share"].is_number(), generates);
         assert_eq!(row["multiply_share"].is_number(), !generates);
         let reached = row[["multiply_share", "bandwidth_share"][usize::from(generates)]].as_f64();
-        assert!(reached.is_some_and(|r| r > 0.0 && r < 1.5), "{row}");
+        assert!(reached.is_some_and(|r| r > 0.0), "{row}");
         for floor in ["bandwidth_bytes_per_s", "multiply_adds_per_s"] {
             assert!(row[floor].as_f64().is_some_and(|f| f > 1e7), "{row}");
         }
