@@ -162,7 +162,7 @@ fn float_rows_may_be_of_any_length() {
     let mut rng = StdRng::seed_from_u64(2);
     for encoding in FLOATS {
         for cols in [1, 2, 3, 5, 63, 65, 100] {
-            for t in [1, 2, 6, 14] {
+            for t in [1, 2, 6, 14, 43] {
                 check(&mut rng, encoding, (t, 19, cols));
             }
         }

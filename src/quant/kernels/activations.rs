@@ -129,7 +129,7 @@ const STRIP: usize = 16;
 
 /// The tokens of the next tile when `left` are left and a kernel takes at most `max`.
 pub fn next_tile(left: usize, max: usize) -> usize {
-    [16, 12, 8, 6, 4, 3, 2, 1]
+    [24, 16, 12, 8, 6, 4, 3, 2, 1]
         .into_iter()
         .find(|&n| n <= left && n <= max)
         .unwrap_or(left)

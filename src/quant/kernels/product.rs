@@ -15,7 +15,7 @@ const SMALL: usize = 1 << 17;
 /// Bytes of activations that stay in a core's second-level cache while panels stream by.
 const CHUNK: usize = 512 << 10;
 /// The most tokens that any set takes in a tile.
-const MAX_TILE: usize = 16;
+const MAX_TILE: usize = 24;
 
 /// The kind of numbers in a matrix's panels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

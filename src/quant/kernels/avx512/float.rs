@@ -4,8 +4,8 @@ use std::arch::x86_64::*;
 
 use crate::quant::kernels::forms::{Float, FloatPanel, PANEL, Tile};
 
-/// `x` `[cols][tokens]` times a panel of floats; as many tokens as `out` has: 1, 2, 3, 4, 6, 8 or
-/// 12.
+/// `x` `[cols][tokens]` times a panel of floats; as many tokens as `out` has: 1, 2, 3, 4, 6, 8,
+/// 12, 16 or 24.
 ///
 /// # Safety
 /// The machine must have AVX-512 F.
@@ -35,6 +35,8 @@ unsafe fn tiles<const FLOAT: u8>(panel: &FloatPanel<'_>, x: &[f32], out: &mut Ti
             6 => tile::<FLOAT, 6>(panel, x, out),
             8 => tile::<FLOAT, 8>(panel, x, out),
             12 => tile::<FLOAT, 12>(panel, x, out),
+            16 => tile::<FLOAT, 16>(panel, x, out),
+            24 => tile::<FLOAT, 24>(panel, x, out),
             n => unreachable!("a tile of {n} tokens"),
         }
     }

@@ -16,7 +16,7 @@ pub const fn int_tile_tokens<F: Form>() -> usize {
     if F::SCALES.by_halves() { 16 } else { 8 }
 }
 /// Tokens of a tile of float weights.
-pub const FLOAT_TILE: usize = 12;
+pub const FLOAT_TILE: usize = 24;
 
 /// Whether this machine runs these kernels.
 pub fn is_available() -> bool {
