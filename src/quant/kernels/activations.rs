@@ -15,7 +15,10 @@ pub struct Quantized {
     pub codes: Vec<i8>,
     /// `[t][blocks]` of: scale, scale × sum, −8 × scale × sum, −128 × scale × sum.
     pub meta: Vec<[f32; 4]>,
-    /// `[t][blocks]` of: sum of the codes of each half.
+    /// `[t][blocks]` of: scale × sum of each half.
+    pub halves: Vec<[f32; 2]>,
+    /// `[t][blocks]` of: sum of the codes of each half. AVX-512 takes offsets off in whole numbers;
+    /// where registers are fewer, [`Quantized::halves`] in f32 cost less.
     pub sums: Vec<[i32; 2]>,
 }
 
@@ -32,6 +35,7 @@ impl Quantized {
         self.stride = cols + 2 * BLOCK;
         self.codes.resize(t * self.stride, 0);
         self.meta.resize(t * self.blocks, [0.0; 4]);
+        self.halves.resize(t * self.blocks, [0.0; 2]);
         self.sums.resize(t * self.blocks, [0; 2]);
     }
 
@@ -39,7 +43,8 @@ impl Quantized {
     pub fn check(&self, t0: usize, n: usize, blocks: usize) {
         assert!(t0 + n <= self.t && blocks == self.blocks);
         assert!(self.stride >= blocks * BLOCK && self.codes.len() >= self.t * self.stride);
-        assert!(self.meta.len() >= self.t * blocks && self.sums.len() >= self.t * blocks);
+        let each = [self.meta.len(), self.halves.len(), self.sums.len()];
+        assert!(each.iter().all(|&len| len >= self.t * blocks));
     }
 }
 
@@ -48,6 +53,7 @@ pub struct QuantizedRows<'a> {
     pub codes: &'a mut [i8],
     pub stride: usize,
     pub meta: &'a mut [[f32; 4]],
+    pub halves: &'a mut [[f32; 2]],
     pub sums: &'a mut [[i32; 2]],
     pub blocks: usize,
 }
@@ -71,13 +77,17 @@ pub(super) fn each_block(
     let rows = x.chunks_exact(out.blocks * BLOCK);
     let codes = out.codes.chunks_exact_mut(out.stride);
     let metas = out.meta.chunks_exact_mut(out.blocks);
+    let halves = out.halves.chunks_exact_mut(out.blocks);
     let sums = out.sums.chunks_exact_mut(out.blocks);
-    for (((x, codes), metas), all_sums) in rows.zip(codes).zip(metas).zip(sums) {
+    for ((((x, codes), metas), halves), all_sums) in
+        rows.zip(codes).zip(metas).zip(halves).zip(sums)
+    {
         let codes = codes.as_chunks_mut::<BLOCK>().0;
         let blocks = x.as_chunks::<BLOCK>().0.iter().zip(codes);
-        for (((x, codes), meta), sums) in blocks.zip(metas).zip(all_sums) {
+        for ((((x, codes), meta), halves), sums) in blocks.zip(metas).zip(halves).zip(all_sums) {
             let scale;
             (scale, *sums) = block(x, codes);
+            *halves = sums.map(|s| scale * s as f32);
             let sum = scale * sums[0].wrapping_add(sums[1]) as f32;
             *meta = [scale, sum, -8.0 * sum, -128.0 * sum];
         }

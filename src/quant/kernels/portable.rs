@@ -139,7 +139,7 @@ pub fn int_tile<F: Form>(panel: &IntPanel<'_>, x: &Quantized, t0: usize, out: &m
             let t = t0 + j;
             let a = &x.codes[t * x.stride + b * BLOCK..][..BLOCK];
             let [scale, ..] = x.meta[t * x.blocks + b];
-            let sums = x.sums[t * x.blocks + b].map(|s| scale * s as f32);
+            let sums = x.halves[t * x.blocks + b];
             for h in 0..2 {
                 let dot = half_dot::<F>(&codes, a, h);
                 for r in 0..PANEL {

@@ -219,6 +219,7 @@ fn quantize(isa: Isa, x: &[f32], t: usize, cols: usize, out: &mut Quantized) {
     let (stride, blocks) = (out.stride, out.blocks);
     let codes = Disjoint::new(&mut out.codes);
     let meta = Disjoint::new(&mut out.meta);
+    let halves = Disjoint::new(&mut out.halves);
     let sums = Disjoint::new(&mut out.sums);
     let rows = |range: Range<usize>| {
         let per_row = |n: usize| range.start * n..range.end * n;
@@ -228,6 +229,7 @@ fn quantize(isa: Isa, x: &[f32], t: usize, cols: usize, out: &mut Quantized) {
                 codes: codes.part(per_row(stride)),
                 stride,
                 meta: meta.part(per_row(blocks)),
+                halves: halves.part(per_row(blocks)),
                 sums: sums.part(per_row(blocks)),
                 blocks,
             }

@@ -42,12 +42,12 @@ unsafe fn tile<F: Form, const T: usize, const H: usize>(
 ) {
     let codes = panel.codes.as_ptr();
     // SAFETY: rows `t0 + t` are inside `x`, by the caller's check.
-    let rows: [(*const i8, *const [f32; 4], *const [i32; 2]); T] =
+    let rows: [(*const i8, *const [f32; 4], *const [f32; 2]); T] =
         std::array::from_fn(|t| unsafe {
             (
                 x.codes.as_ptr().add((t0 + t) * x.stride),
                 x.meta.as_ptr().add((t0 + t) * x.blocks),
-                x.sums.as_ptr().add((t0 + t) * x.blocks),
+                x.halves.as_ptr().add((t0 + t) * x.blocks),
             )
         });
     for first in (0..2).step_by(H) {
@@ -78,7 +78,7 @@ unsafe fn tile<F: Form, const T: usize, const H: usize>(
                     };
                 }
                 for t in 0..T {
-                    let (a, meta, sums) = rows[t];
+                    let (a, meta, halves) = rows[t];
                     // SAFETY: as above.
                     unsafe {
                         let high = match in_halves {
@@ -86,7 +86,8 @@ unsafe fn tile<F: Form, const T: usize, const H: usize>(
                             false => _mm256_setzero_si256(),
                         };
                         let dots = [low[t], high];
-                        acc[h][t] = scaled::<F>(dots, &s, &*meta.add(b), &*sums.add(b), acc[h][t]);
+                        acc[h][t] =
+                            scaled::<F>(dots, &s, &*meta.add(b), &*halves.add(b), acc[h][t]);
                     }
                 }
             }
@@ -115,39 +116,29 @@ pub(super) fn scaled<F: Form>(
     dots: [__m256i; 2],
     s: &EightScales,
     meta: &[f32; 4],
-    sums: &[i32; 2],
+    halves: &[f32; 2],
     acc: __m256,
 ) -> __m256 {
     let scale = _mm256_set1_ps(meta[0]);
-    let by_halves = |dots: [__m256i; 2]| {
-        let y = _mm256_mul_ps(_mm256_cvtepi32_ps(dots[0]), s.scale[0]);
-        _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[1]), s.scale[1], y)
-    };
+    let whole = || _mm256_cvtepi32_ps(_mm256_add_epi32(dots[0], dots[1]));
     match F::SCALES {
-        // The offset of the codes is taken off in whole numbers, where it costs least.
-        Scales::Halves { offset } => {
-            let offset = |h: usize| _mm256_set1_epi32(offset * sums[h]);
-            let dots = two!(h => _mm256_sub_epi32(dots[h], offset(h)));
-            return _mm256_fmadd_ps(by_halves(dots), scale, acc);
+        Scales::Halves { .. } | Scales::HalvesMin => {
+            let y = _mm256_mul_ps(_mm256_cvtepi32_ps(dots[0]), s.scale[0]);
+            let y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dots[1]), s.scale[1], y);
+            let acc = _mm256_fmadd_ps(s.min[0], _mm256_set1_ps(halves[0]), acc);
+            let acc = _mm256_fmadd_ps(s.min[1], _mm256_set1_ps(halves[1]), acc);
+            _mm256_fmadd_ps(y, scale, acc)
         }
-        Scales::HalvesMin => {
-            let sums = two!(h => _mm256_set1_ps(sums[h] as f32));
-            let y = _mm256_fmadd_ps(s.min[0], sums[0], by_halves(dots));
-            let y = _mm256_fmadd_ps(s.min[1], sums[1], y);
-            return _mm256_fmadd_ps(y, scale, acc);
+        Scales::Block { offset: 0 } => {
+            _mm256_fmadd_ps(s.scale[0], _mm256_mul_ps(whole(), scale), acc)
         }
-        _ => {}
-    }
-    let dot = _mm256_cvtepi32_ps(_mm256_add_epi32(dots[0], dots[1]));
-    match F::SCALES {
-        Scales::Block { offset: 0 } => _mm256_fmadd_ps(s.scale[0], _mm256_mul_ps(dot, scale), acc),
         Scales::Block { offset: 8 } => {
-            let y = _mm256_fmadd_ps(dot, scale, _mm256_set1_ps(meta[2]));
+            let y = _mm256_fmadd_ps(whole(), scale, _mm256_set1_ps(meta[2]));
             _mm256_fmadd_ps(s.scale[0], y, acc)
         }
-        _ => {
+        Scales::Block { .. } | Scales::BlockMin | Scales::Super => {
             let acc = _mm256_fmadd_ps(s.min[0], _mm256_set1_ps(meta[1]), acc);
-            _mm256_fmadd_ps(s.scale[0], _mm256_mul_ps(dot, scale), acc)
+            _mm256_fmadd_ps(s.scale[0], _mm256_mul_ps(whole(), scale), acc)
         }
     }
 }

@@ -70,6 +70,7 @@ mod tests {
             codes: &mut out.codes,
             stride,
             meta: &mut out.meta,
+            halves: &mut out.halves,
             sums: &mut out.sums,
             blocks,
         };
@@ -92,6 +93,7 @@ mod tests {
             let got = quantized(isa, &x, 2);
             assert_eq!(got.codes, wanted.codes, "{}", isa.name());
             assert_eq!(got.meta, wanted.meta, "{}", isa.name());
+            assert_eq!(got.halves, wanted.halves, "{}", isa.name());
             assert_eq!(got.sums, wanted.sums, "{}", isa.name());
         }
     }

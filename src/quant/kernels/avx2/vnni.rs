@@ -90,12 +90,12 @@ macro_rules! kernel {
         ) {
             let codes = panel.codes.as_ptr();
             // SAFETY: rows `t0 + t` are inside `x`, by the caller's check.
-            let rows: [(*const i8, *const [f32; 4], *const [i32; 2]); T] =
+            let rows: [(*const i8, *const [f32; 4], *const [f32; 2]); T] =
                 std::array::from_fn(|t| unsafe {
                     (
                         x.codes.as_ptr().add((t0 + t) * x.stride),
                         x.meta.as_ptr().add((t0 + t) * x.blocks),
-                        x.sums.as_ptr().add((t0 + t) * x.blocks),
+                        x.halves.as_ptr().add((t0 + t) * x.blocks),
                     )
                 });
             for half in 0..2 {
@@ -113,7 +113,7 @@ macro_rules! kernel {
                         }
                         let s = scales::<F>(panel.scales.as_ptr(), b, half);
                         for t in 0..T {
-                            let (a, meta, sums) = rows[t];
+                            let (a, meta, halves) = rows[t];
                             let a = a.add(b * BLOCK);
                             let dot = |from: usize, to: usize| {
                                 let mut sum = _mm256_setzero_si256();
@@ -128,7 +128,7 @@ macro_rules! kernel {
                                 false => [dot(0, 8), _mm256_setzero_si256()],
                             };
                             acc[t] =
-                                scaled::<F>(dots, &s, &*meta.add(b), &*sums.add(b), acc[t]);
+                                scaled::<F>(dots, &s, &*meta.add(b), &*halves.add(b), acc[t]);
                         }
                     }
                 }
@@ -160,7 +160,7 @@ fn scaled<F: Form>(
     dots: [__m256i; 2],
     s: &EightScales,
     meta: &[f32; 4],
-    sums: &[i32; 2],
+    halves: &[f32; 2],
     acc: __m256,
 ) -> __m256 {
     match F::SCALES {
@@ -169,6 +169,6 @@ fn scaled<F: Form>(
             let y = _mm256_fmadd_ps(dot, _mm256_set1_ps(meta[0]), _mm256_set1_ps(meta[3]));
             _mm256_fmadd_ps(s.scale[0], y, acc)
         }
-        _ => super::int::scaled::<F>(dots, s, meta, sums, acc),
+        _ => super::int::scaled::<F>(dots, s, meta, halves, acc),
     }
 }

@@ -83,6 +83,7 @@ unsafe fn tile<F: Form, const T: usize>(
 }
 
 /// Scales and minimums of the panel's rows, for the halves of a block or, twice, for the whole.
+/// [`Scales::Halves`] has no minimums: its offset is taken off the products.
 struct RowScales {
     scale: [__m512; 2],
     min: [__m512; 2],
@@ -112,6 +113,7 @@ unsafe fn step<F: Form>(
         }
         sum
     };
+    let whole = || _mm512_cvtepi32_ps(dot(0, 8));
     let by_halves = |dots: [__m512i; 2]| {
         let y = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[0]), s.scale[0]);
         _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[1]), s.scale[1], y)
@@ -119,35 +121,30 @@ unsafe fn step<F: Form>(
     match F::SCALES {
         // The offset of the codes is taken off in whole numbers, where it costs least.
         Scales::Halves { offset } => {
-            let offset = |h: usize| _mm512_set1_epi32(offset * sums[h]);
+            // A power of two: a shift of what one load spreads.
+            let by = _mm_cvtsi32_si128(offset.trailing_zeros() as i32);
+            let offset = |h: usize| _mm512_sll_epi32(_mm512_set1_epi32(sums[h]), by);
             let dots = [
                 _mm512_sub_epi32(dot(0, 4), offset(0)),
                 _mm512_sub_epi32(dot(4, 8), offset(1)),
             ];
-            return _mm512_fmadd_ps(by_halves(dots), scale, acc);
+            _mm512_fmadd_ps(by_halves(dots), scale, acc)
         }
         Scales::HalvesMin => {
             let sum = |h: usize| _mm512_cvtepi32_ps(_mm512_set1_epi32(sums[h]));
             let y = _mm512_fmadd_ps(s.min[0], sum(0), by_halves([dot(0, 4), dot(4, 8)]));
             let y = _mm512_fmadd_ps(s.min[1], sum(1), y);
-            return _mm512_fmadd_ps(y, scale, acc);
+            _mm512_fmadd_ps(y, scale, acc)
         }
-        _ => {}
-    }
-    let dot = _mm512_cvtepi32_ps(dot(0, 8));
-    let offset = match F::SCALES {
-        Scales::Block { offset: 8 } => Some(meta[2]),
-        Scales::Block { offset: 0 } => Some(meta[3]),
-        _ => None,
-    };
-    match offset {
-        Some(offset) => {
-            let y = _mm512_fmadd_ps(dot, scale, _mm512_set1_ps(offset));
+        Scales::Block { offset: 0 | 8 } => {
+            // Signed codes were offset by 128.
+            let offset = meta[if F::CODES.is_signed() { 3 } else { 2 }];
+            let y = _mm512_fmadd_ps(whole(), scale, _mm512_set1_ps(offset));
             _mm512_fmadd_ps(s.scale[0], y, acc)
         }
-        None => {
+        Scales::Block { .. } | Scales::BlockMin | Scales::Super => {
             let acc = _mm512_fmadd_ps(s.min[0], _mm512_set1_ps(meta[1]), acc);
-            _mm512_fmadd_ps(s.scale[0], _mm512_mul_ps(dot, scale), acc)
+            _mm512_fmadd_ps(s.scale[0], _mm512_mul_ps(whole(), scale), acc)
         }
     }
 }
@@ -255,12 +252,11 @@ unsafe fn scales<F: Form>(p: *const u8, b: usize) -> RowScales {
                 min: [minus(1, min); 2],
             }
         }
-        Scales::Halves { offset } => {
+        Scales::Halves { .. } => {
             let d = half(0);
-            let scale = two!(k => _mm512_mul_ps(d, signed(bytes((2 + 2 * i + k) * PANEL))));
             RowScales {
-                scale,
-                min: two!(k => minus(offset, scale[k])),
+                scale: two!(k => _mm512_mul_ps(d, signed(bytes((2 + 2 * i + k) * PANEL)))),
+                min: [_mm512_setzero_ps(); 2],
             }
         }
         Scales::HalvesMin => {

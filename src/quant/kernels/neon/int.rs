@@ -62,12 +62,12 @@ unsafe fn tile<D: Dot, F: Form, const T: usize, const Q: usize>(
 ) {
     let codes = panel.codes.as_ptr();
     // SAFETY: rows `t0 + t` are inside `x`, by the caller's check.
-    let rows: [(*const i8, *const [f32; 4], *const [i32; 2]); T] =
+    let rows: [(*const i8, *const [f32; 4], *const [f32; 2]); T] =
         std::array::from_fn(|t| unsafe {
             (
                 x.codes.as_ptr().add((t0 + t) * x.stride),
                 x.meta.as_ptr().add((t0 + t) * x.blocks),
-                x.sums.as_ptr().add((t0 + t) * x.blocks),
+                x.halves.as_ptr().add((t0 + t) * x.blocks),
             )
         });
     for first in (0..4).step_by(Q) {
@@ -80,10 +80,10 @@ unsafe fn tile<D: Dot, F: Form, const T: usize, const Q: usize>(
                     let w = unpack::<F>(codes.add(b * F::CODES.bytes()), first + q);
                     let s = scales::<F>(panel.scales.as_ptr(), b, first + q);
                     unrolled!(t < T, {
-                        let (a, meta, sums) = rows[t];
+                        let (a, meta, halves) = rows[t];
                         let dots = dots::<D, F>(&w, a.add(b * BLOCK));
-                        let (meta, sums) = (&*meta.add(b), &*sums.add(b));
-                        acc[q][t] = scaled::<F>(dots, &s, meta, sums, acc[q][t]);
+                        let (meta, halves) = (&*meta.add(b), &*halves.add(b));
+                        acc[q][t] = scaled::<F>(dots, &s, meta, halves, acc[q][t]);
                     });
                 });
             }
@@ -124,25 +124,19 @@ fn scaled<F: Form>(
     dots: [int32x4_t; 2],
     s: &FourScales,
     meta: &[f32; 4],
-    sums: &[i32; 2],
+    halves: &[f32; 2],
     acc: float32x4_t,
 ) -> float32x4_t {
     let [scale, sum, ..] = *meta;
-    // The offset of the codes is taken off in whole numbers, where it costs least.
-    if let Scales::Halves { offset } = F::SCALES {
-        let dots = [0, 1].map(|h| vsubq_s32(dots[h], vdupq_n_s32(offset * sums[h])));
-        let [dot, other] = dots.map(|d| vcvtq_f32_s32(d));
-        let y = vfmaq_f32(vmulq_f32(dot, s.scale[0]), other, s.scale[1]);
+    let [dot, other] = dots.map(|d| vcvtq_f32_s32(d));
+    if F::SCALES.by_halves() {
+        let y = vmulq_f32(dot, s.scale[0]);
+        let y = vfmaq_f32(y, other, s.scale[1]);
+        let acc = vfmaq_n_f32(acc, s.min[0], halves[0]);
+        let acc = vfmaq_n_f32(acc, s.min[1], halves[1]);
         return vfmaq_n_f32(acc, y, scale);
     }
-    let [dot, other] = dots.map(|d| vcvtq_f32_s32(d));
     match F::SCALES {
-        Scales::HalvesMin => {
-            let y = vfmaq_f32(vmulq_f32(dot, s.scale[0]), other, s.scale[1]);
-            let y = vfmaq_n_f32(y, s.min[0], sums[0] as f32);
-            let y = vfmaq_n_f32(y, s.min[1], sums[1] as f32);
-            vfmaq_n_f32(acc, y, scale)
-        }
         Scales::Block { offset: 0 } => vfmaq_f32(acc, s.scale[0], vmulq_n_f32(dot, scale)),
         Scales::Block { offset } => {
             let offset = vdupq_n_f32(-(offset as f32) * sum);
