@@ -93,9 +93,9 @@ def from_cli(known):
                                     f"short letter for {flag}",
                                     f"how do I abbreviate {flag}",
                                     f"what is {flag} in short",
-                            f"{flag} short form",
-                            f"which letter stands for {flag}",
-                            f"can I write {flag} with one letter",
+                                    f"{flag} short form",
+                                    f"which letter stands for {flag}",
+                                    f"can I write {flag} with one letter",
                                 ],
                                 "zh": [f"{flag}的短格式是什么", f"{flag}可以缩写吗", f"{flag}的简写", f"{flag}怎么简写", f"{flag}用一个字母怎么写", f"{flag}的缩写是什么", f"{flag}有短参数吗"],
                             }
