@@ -17,8 +17,7 @@ pub struct Matrix {
     cols: usize,
     encoding: Encoding,
     numbers: Numbers,
-    codes: Bytes,
-    scales: Bytes,
+    panels: Bytes,
 }
 
 impl Matrix {
@@ -45,7 +44,7 @@ impl Matrix {
             Encoding::F32 => Numbers::Float(Float::F32),
             _ => Numbers::Int(encoding),
         };
-        let (codes, scales) = product::sizes(numbers, rows, cols)
+        let bytes = product::bytes(numbers, rows, cols)
             .ok_or_else(|| unfit("cannot be multiplied; convert it to F32, Q8_0 or Q4_0"))?;
         let row = encoding
             .bytes_of(cols)
@@ -53,22 +52,21 @@ impl Matrix {
         if row.checked_mul(rows) != Some(tensor.data.len()) {
             return Err(unfit(&format!("cannot have {} bytes", tensor.data.len())));
         }
-        let (mut codes, mut scales) = (Bytes::zeroed(codes)?, Bytes::zeroed(scales)?);
+        let mut panels = Bytes::zeroed(bytes)?;
         let data = &*tensor.data;
         match numbers {
-            Numbers::Float(Float::F32) => pack::pack_floats::<4>(data, rows, cols, &mut codes),
-            Numbers::Float(_) => pack::pack_floats::<2>(data, rows, cols, &mut codes),
+            Numbers::Float(Float::F32) => pack::pack_floats::<4>(data, rows, cols, &mut panels),
+            Numbers::Float(_) => pack::pack_floats::<2>(data, rows, cols, &mut panels),
             Numbers::Int(_) => with_form!(encoding, F => {
-                pack::pack_int::<F>(data, rows, (&mut codes, &mut scales));
-            }, _ => unreachable!("sizes knows the form")),
+                pack::pack_int::<F>(data, rows, &mut panels);
+            }, _ => unreachable!("there are bytes for the form")),
         }
         Ok(Self {
             rows,
             cols,
             encoding,
             numbers,
-            codes,
-            scales,
+            panels,
         })
     }
 
@@ -89,7 +87,7 @@ impl Matrix {
 
     /// Bytes that the weights take in memory.
     pub fn bytes(&self) -> usize {
-        self.codes.len() + self.scales.len()
+        self.panels.len()
     }
 
     fn panels(&self) -> Panels<'_> {
@@ -97,8 +95,7 @@ impl Matrix {
             numbers: self.numbers,
             rows: self.rows,
             cols: self.cols,
-            codes: &self.codes,
-            scales: &self.scales,
+            data: &self.panels,
         }
     }
 

@@ -6,7 +6,7 @@ pub mod kernels;
 mod matrix;
 mod pack;
 mod quantize;
-mod store;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 

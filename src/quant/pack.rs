@@ -4,39 +4,29 @@ use super::blocks::Block;
 use super::kernels::forms::{Codes, GROUP, PANEL};
 use super::kernels::product::fill_parts;
 
-/// Rounds of the two arrays of an integer matrix: codes, scales.
-pub type IntStore<'a> = (&'a mut [u8], &'a mut [u8]);
-
 const NIBBLES: u32 = 0x0f0f_0f0f;
 const PAIRS: u32 = 0x0303_0303;
 const BITS: u32 = 0x0101_0101;
 
-/// Packs `rows` of blocks. Rows missing from the last panel stay zero, as `store` must be.
-pub fn pack_int<F: Block>(data: &[u8], rows: usize, store: IntStore<'_>) {
+/// Packs `rows` of blocks. Rows missing from the last panel stay zero, as `out` must be.
+pub fn pack_int<F: Block>(data: &[u8], rows: usize, out: &mut [u8]) {
     let row_bytes = data.len() / rows.max(1);
-    let supers = row_bytes / F::BYTES;
     let per = F::SCALES.blocks();
-    let panel_codes = supers * per * F::CODES.bytes();
-    let panel_scales = supers * F::SCALES.bytes();
-    let rows_of = |p: usize| {
-        let rows = p * PANEL..((p + 1) * PANEL).min(rows);
-        data[rows.start * row_bytes..rows.end * row_bytes].chunks_exact(row_bytes)
-    };
-    fill_parts(store.0, panel_codes, |first, panels| {
-        for (p, panel) in (first..).zip(panels.chunks_exact_mut(panel_codes)) {
-            for (b, out) in panel.chunks_exact_mut(F::CODES.bytes()).enumerate() {
-                for (r, row) in rows_of(p).enumerate() {
+    let blocks = row_bytes / F::BYTES * per;
+    let panel_bytes = out.len() / rows.div_ceil(PANEL).max(1);
+    fill_parts(out, panel_bytes, |first, panels| {
+        for (p, panel) in (first..).zip(panels.chunks_exact_mut(panel_bytes)) {
+            let rows = p * PANEL..((p + 1) * PANEL).min(rows);
+            let rows = data[rows.start * row_bytes..rows.end * row_bytes].chunks_exact(row_bytes);
+            for b in 0..blocks {
+                for (r, row) in rows.clone().enumerate() {
                     let block = &row[b / per * F::BYTES..][..F::BYTES];
-                    put_codes::<F>(F::codes(block, b % per), out, r);
-                }
-            }
-        }
-    });
-    fill_parts(store.1, panel_scales, |first, panels| {
-        for (p, panel) in (first..).zip(panels.chunks_exact_mut(panel_scales)) {
-            for (s, record) in panel.chunks_exact_mut(F::SCALES.bytes()).enumerate() {
-                for (r, row) in rows_of(p).enumerate() {
-                    F::scales(&row[s * F::BYTES..][..F::BYTES], record, r);
+                    if b % per == 0 {
+                        let record = &mut panel[F::record_at(b)..][..F::SCALES.bytes()];
+                        F::scales(block, record, r);
+                    }
+                    let codes = &mut panel[F::codes_at(b)..][..F::CODES.bytes()];
+                    put_codes::<F>(F::codes(block, b % per), codes, r);
                 }
             }
         }

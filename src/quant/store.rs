@@ -97,6 +97,21 @@ impl<T: Pod> DerefMut for Zeros<T> {
     }
 }
 
+/// What `/proc/self/smaps` says of the memory at `address`, in KiB.
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) fn resident(address: usize) -> Option<usize> {
+    let maps = std::fs::read_to_string("/proc/self/smaps").ok()?;
+    let hex = |s: &str| usize::from_str_radix(s, 16).ok();
+    let holds = |line: &&str| {
+        let range = line.split(' ').next().and_then(|r| r.split_once('-'));
+        let range = range.and_then(|(from, to)| Some(hex(from)?..hex(to)?));
+        range.is_some_and(|r| r.contains(&address))
+    };
+    let mut lines = maps.lines().skip_while(|line| !holds(line));
+    let rss = lines.find_map(|line| line.strip_prefix("Rss:"))?;
+    rss.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,21 +125,6 @@ mod tests {
         let mut none = Zeros::<u16>::new(0).unwrap();
         assert!(none.is_empty() && none.iter_mut().next().is_none());
         assert!(Zeros::<f32>::new(usize::MAX / 2).is_err());
-    }
-
-    /// What `/proc/self/smaps` says of the memory at `address`, in KiB.
-    #[cfg(target_os = "linux")]
-    fn resident(address: usize) -> Option<usize> {
-        let maps = std::fs::read_to_string("/proc/self/smaps").ok()?;
-        let hex = |s: &str| usize::from_str_radix(s, 16).ok();
-        let holds = |line: &&str| {
-            let range = line.split(' ').next().and_then(|r| r.split_once('-'));
-            let range = range.and_then(|(from, to)| Some(hex(from)?..hex(to)?));
-            range.is_some_and(|r| r.contains(&address))
-        };
-        let mut lines = maps.lines().skip_while(|line| !holds(line));
-        let rss = lines.find_map(|line| line.strip_prefix("Rss:"))?;
-        rss.trim().strip_suffix("kB")?.trim().parse().ok()
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! A panel is [`PANEL`] rows side by side. Integer panels are cut along the columns into blocks
 //! of [`BLOCK`]; within a block the codes stand in eight groups of four columns, each group
 //! `[PANEL][4]`, so that one vector load brings the same four columns of many rows and sums need
-//! no shuffles. Scales stand in a second array, one number per row side by side. A weight is
-//! `scale * code + min`, with the zero offset of the symmetric types folded into `min`.
+//! no shuffles. Scales, one number per row side by side, stand before the codes of the blocks that
+//! they belong to, a section: a panel is read as one stream, which memory gives a tenth faster than
+//! two. A weight is `scale * code + min`, with the zero offset of the symmetric types folded into
+//! `min`.
 
 /// Rows of a panel.
 pub const PANEL: usize = 16;
@@ -14,6 +16,8 @@ pub const BLOCK: usize = 32;
 pub const SUPER: usize = 256;
 /// Bytes of one group of four columns once every code has a byte.
 pub const GROUP: usize = PANEL * 4;
+/// Bytes of a cache line: vectors of this size lie in one.
+const LINE: usize = 64;
 
 /// The values that IQ4_NL's codes stand for (ggml's `kvalues_iq4nl`).
 pub const IQ4_NL_VALUES: [i8; 16] = [
@@ -97,6 +101,19 @@ impl Scales {
             }
     }
 
+    /// Blocks of a section: those of a record, or as many as fill a cache line with records.
+    pub const fn section(self) -> usize {
+        match self {
+            Self::Block { .. } => 2,
+            _ => self.blocks(),
+        }
+    }
+
+    /// Bytes of a section's records, up to the cache line at which its codes begin.
+    pub const fn head(self) -> usize {
+        (self.section() / self.blocks() * self.bytes()).next_multiple_of(LINE)
+    }
+
     /// Whether each half of a block has its own scale.
     pub const fn by_halves(self) -> bool {
         matches!(self, Self::Halves { .. } | Self::HalvesMin)
@@ -107,6 +124,29 @@ impl Scales {
 pub trait Form {
     const CODES: Codes;
     const SCALES: Scales;
+
+    /// Bytes of a section.
+    const SECTION_BYTES: usize = Self::SCALES.head() + Self::SCALES.section() * Self::CODES.bytes();
+
+    /// Bytes of a panel of so many blocks; the last section may have blocks to spare. `None` if that
+    /// overflows.
+    fn panel_bytes(blocks: usize) -> Option<usize> {
+        let sections = blocks.div_ceil(Self::SCALES.section());
+        sections.checked_mul(Self::SECTION_BYTES)
+    }
+
+    /// Where the codes of block `b` begin in a panel.
+    #[inline(always)]
+    fn codes_at(b: usize) -> usize {
+        b * Self::CODES.bytes() + (b / Self::SCALES.section() + 1) * Self::SCALES.head()
+    }
+
+    /// Where the record with the scales of block `b` begins in a panel.
+    #[inline(always)]
+    fn record_at(b: usize) -> usize {
+        let (section, i) = (b / Self::SCALES.section(), b % Self::SCALES.section());
+        section * Self::SECTION_BYTES + i / Self::SCALES.blocks() * Self::SCALES.bytes()
+    }
 }
 
 macro_rules! forms {
@@ -138,18 +178,16 @@ forms! {
 /// One panel of integer weights.
 #[derive(Clone, Copy)]
 pub struct IntPanel<'a> {
-    pub codes: &'a [u8],
-    pub scales: &'a [u8],
+    pub data: &'a [u8],
     /// Blocks of each row.
     pub blocks: usize,
 }
 
 impl IntPanel<'_> {
-    /// Panics unless the slices hold all the blocks: what every kernel's reads rest on.
+    /// Panics unless the data hold all the blocks: what every kernel's reads rest on.
     pub fn check<F: Form>(&self) {
-        assert!(self.codes.len() >= self.blocks * F::CODES.bytes());
         assert!(self.blocks.is_multiple_of(F::SCALES.blocks()));
-        assert!(self.scales.len() >= self.blocks / F::SCALES.blocks() * F::SCALES.bytes());
+        assert!(F::panel_bytes(self.blocks).is_some_and(|n| self.data.len() >= n));
     }
 }
 
@@ -180,3 +218,44 @@ impl Float {
 
 /// What a tile kernel leaves: `[tokens][rows of the panel]`.
 pub type Tile = [[f32; PANEL]];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every byte of a panel of `blocks` is one block's codes, one record's or nobody's.
+    fn has_room_for_all<F: Form>(blocks: usize) {
+        let mut owners = vec![0u8; F::panel_bytes(blocks).unwrap()];
+        let mut take = |at: usize, n: usize| owners[at..at + n].iter_mut().for_each(|o| *o += 1);
+        for b in 0..blocks {
+            assert!(F::codes_at(b).is_multiple_of(LINE));
+            take(F::codes_at(b), F::CODES.bytes());
+            if b.is_multiple_of(F::SCALES.blocks()) {
+                take(F::record_at(b), F::SCALES.bytes());
+            }
+        }
+        assert!(owners.iter().all(|&n| n <= 1), "{blocks} blocks");
+    }
+
+    #[test]
+    fn blocks_and_records_of_a_panel_lie_apart() {
+        let with_block_scales: [fn(usize); 6] = [
+            has_room_for_all::<Q4_0>,
+            has_room_for_all::<Q4_1>,
+            has_room_for_all::<Q5_0>,
+            has_room_for_all::<Q5_1>,
+            has_room_for_all::<Q8_0>,
+            has_room_for_all::<IQ4_NL>,
+        ];
+        for check in with_block_scales {
+            (1..6).for_each(check);
+        }
+        for supers in 1..4 {
+            has_room_for_all::<Q2_K>(8 * supers);
+            has_room_for_all::<Q3_K>(8 * supers);
+            has_room_for_all::<Q4_K>(8 * supers);
+            has_room_for_all::<Q5_K>(8 * supers);
+            has_room_for_all::<Q6_K>(8 * supers);
+        }
+    }
+}

@@ -26,6 +26,30 @@ macro_rules! two {
     };
 }
 
+/// Runs `$body` for every block of a panel of form `$F`, with its number `$b`, its place `$i` under its
+/// record, which the compiler knows, and the places in memory of its codes and of that record.
+macro_rules! each_block {
+    ($F:ident, $panel:expr, |$b:ident, $i:ident, $codes:ident, $record:ident| $body:block) => {
+        let (head, shared) = ($F::SCALES.head(), $F::SCALES.blocks());
+        let mut record = $panel.data.as_ptr();
+        let mut codes = record.add(head);
+        for first in (0..$panel.blocks).step_by(shared) {
+            for $i in 0..shared {
+                let ($b, $codes, $record) = (first + $i, codes, record);
+                $body
+                codes = codes.add($F::CODES.bytes());
+            }
+            // A section ends where its last block does; the next has its records first.
+            if (first + shared).is_multiple_of($F::SCALES.section()) {
+                record = codes;
+                codes = codes.wrapping_add(head);
+            } else {
+                record = record.add($F::SCALES.bytes());
+            }
+        }
+    };
+}
+
 pub mod activations;
 pub mod attention;
 #[cfg(target_arch = "x86_64")]

@@ -77,9 +77,8 @@ pub struct BlockScales {
 /// The scales of block `b`.
 #[inline(always)]
 pub fn scales<F: Form>(panel: &IntPanel<'_>, b: usize) -> BlockScales {
-    let (n, per) = (F::SCALES.bytes(), F::SCALES.blocks());
-    let record = &panel.scales[b / per * n..][..n];
-    let i = b % per;
+    let record = &panel.data[F::record_at(b)..][..F::SCALES.bytes()];
+    let i = b % F::SCALES.blocks();
     let half = |at: usize| -> [f32; PANEL] {
         std::array::from_fn(|r| {
             f16::from_le_bytes([record[at + 2 * r], record[at + 2 * r + 1]]).to_f32()
@@ -132,8 +131,10 @@ pub fn int_tile<F: Form>(panel: &IntPanel<'_>, x: &Quantized, t0: usize, out: &m
     let mut codes: Unpacked = [0; BLOCK * PANEL];
     out.fill([0.0; PANEL]);
     for b in 0..panel.blocks {
-        let n = F::CODES.bytes();
-        unpack::<F>(&panel.codes[b * n..][..n], &mut codes);
+        unpack::<F>(
+            &panel.data[F::codes_at(b)..][..F::CODES.bytes()],
+            &mut codes,
+        );
         let s = scales::<F>(panel, b);
         for (j, out) in out.iter_mut().enumerate() {
             let t = t0 + j;
@@ -200,8 +201,10 @@ pub fn float_tile(float: Float, panel: &FloatPanel<'_>, x: &[f32], out: &mut Til
 pub fn int_row<F: Form>(panel: &IntPanel<'_>, r: usize, out: &mut [f32]) {
     let mut codes: Unpacked = [0; BLOCK * PANEL];
     for (b, out) in out.chunks_exact_mut(BLOCK).enumerate() {
-        let n = F::CODES.bytes();
-        unpack::<F>(&panel.codes[b * n..][..n], &mut codes);
+        unpack::<F>(
+            &panel.data[F::codes_at(b)..][..F::CODES.bytes()],
+            &mut codes,
+        );
         let s = scales::<F>(panel, b);
         for (k, o) in out.iter_mut().enumerate() {
             let code = codes[k / 4 * GROUP + r * 4 + k % 4];

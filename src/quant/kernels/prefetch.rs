@@ -8,20 +8,21 @@ use crate::quant::kernels::forms::{Codes, Form};
 /// less than what waits for memory at once.
 const AHEAD: usize = 2 << 10;
 
-/// Asks for the cache lines of the block [`AHEAD`] of block `b`, when few tokens leave the memory
-/// as the limit: the processor's own prefetching stops at every page. Byte codes are so long a
-/// stream that it does better alone.
+/// Asks for what stands [`AHEAD`] of a block's codes, and before the first of a record of that: where
+/// unpacking takes long, the processor's own prefetching falls behind. Byte codes need none.
 #[inline(always)]
-pub fn prefetch<F: Form, const T: usize>(codes: *const u8, scales: *const u8, b: usize) {
-    if T > 4 || matches!(F::CODES, Codes::Byte) {
+pub fn prefetch<F: Form>(codes: *const u8, record: *const u8, i: usize) {
+    if matches!(F::CODES, Codes::Byte) {
         return;
     }
-    let n = F::CODES.bytes();
-    for line in (0..n).step_by(64) {
-        hint(codes.wrapping_add(b * n + AHEAD + line));
+    for line in (0..F::CODES.bytes()).step_by(64) {
+        hint(codes.wrapping_add(AHEAD + line));
     }
-    let (n, per) = (F::SCALES.bytes(), F::SCALES.blocks());
-    hint(scales.wrapping_add(b * n / per + AHEAD / 4));
+    if i == 0 {
+        for line in (0..F::SCALES.bytes()).step_by(64) {
+            hint(record.wrapping_add(AHEAD + line));
+        }
+    }
 }
 
 #[inline(always)]

@@ -31,9 +31,7 @@ pub struct Panels<'a> {
     pub numbers: Numbers,
     pub rows: usize,
     pub cols: usize,
-    /// Codes, or floats.
-    pub codes: &'a [u8],
-    pub scales: &'a [u8],
+    pub data: &'a [u8],
 }
 
 /// Runs `$body` with `$form` naming the integer form of `$encoding`, `$other` for the rest.
@@ -62,13 +60,10 @@ impl<'a> Panels<'a> {
 
     /// Integer panel `p`.
     pub fn int<F: Form>(&self, p: usize) -> IntPanel<'a> {
-        let blocks = self.cols / BLOCK;
-        let codes = blocks * F::CODES.bytes();
-        let scales = blocks / F::SCALES.blocks() * F::SCALES.bytes();
+        let bytes = self.data.len() / self.count().max(1);
         IntPanel {
-            codes: &self.codes[p * codes..(p + 1) * codes],
-            scales: &self.scales[p * scales..(p + 1) * scales],
-            blocks,
+            data: &self.data[p * bytes..(p + 1) * bytes],
+            blocks: self.cols / BLOCK,
         }
     }
 
@@ -76,7 +71,7 @@ impl<'a> Panels<'a> {
     pub fn float(&self, float: Float, p: usize) -> FloatPanel<'a> {
         let bytes = self.cols * PANEL * float.bytes();
         FloatPanel {
-            data: &self.codes[p * bytes..(p + 1) * bytes],
+            data: &self.data[p * bytes..(p + 1) * bytes],
             cols: self.cols,
         }
     }
@@ -329,20 +324,16 @@ pub fn row(w: &Panels<'_>, r: usize, out: &mut [f32]) {
     }
 }
 
-/// Bytes of codes and of scales that a matrix takes in panels; `None` if that overflows or there
-/// are no kernels for the encoding.
-pub fn sizes(numbers: Numbers, rows: usize, cols: usize) -> Option<(usize, usize)> {
-    let panels = rows.div_ceil(PANEL);
-    let all = |per_panel: usize| panels.checked_mul(per_panel);
-    match numbers {
-        Numbers::Float(float) => Some((all(cols.checked_mul(PANEL * float.bytes())?)?, 0)),
+/// Bytes that a matrix takes in panels; `None` if that overflows or there are no kernels for the
+/// encoding.
+pub fn bytes(numbers: Numbers, rows: usize, cols: usize) -> Option<usize> {
+    let panel = match numbers {
+        Numbers::Float(float) => cols.checked_mul(PANEL * float.bytes())?,
         Numbers::Int(encoding) => with_form!(encoding, F => {
-            let blocks = cols / BLOCK;
-            let records = blocks / <F as Form>::SCALES.blocks();
-            let codes = all(blocks.checked_mul(<F as Form>::CODES.bytes())?)?;
-            Some((codes, all(records.checked_mul(<F as Form>::SCALES.bytes())?)?))
-        }, _ => None),
-    }
+            <F as Form>::panel_bytes(cols / BLOCK)?
+        }, _ => return None),
+    };
+    rows.div_ceil(PANEL).checked_mul(panel)
 }
 
 #[cfg(test)]

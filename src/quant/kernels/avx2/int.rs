@@ -40,7 +40,6 @@ unsafe fn tile<F: Form, const T: usize, const H: usize>(
     t0: usize,
     out: &mut Tile,
 ) {
-    let codes = panel.codes.as_ptr();
     // SAFETY: rows `t0 + t` are inside `x`, by the caller's check.
     let rows: [(*const i8, *const [f32; 4], *const [f32; 2]); T] =
         std::array::from_fn(|t| unsafe {
@@ -52,45 +51,37 @@ unsafe fn tile<F: Form, const T: usize, const H: usize>(
         });
     for first in (0..2).step_by(H) {
         let mut acc = [[_mm256_setzero_ps(); T]; H];
-        for b in 0..panel.blocks {
-            prefetch::<F, T>(codes, panel.scales.as_ptr(), b);
-            for h in 0..H {
-                // SAFETY: block `b` lies inside the panel's slices, by the caller's check.
-                let (w, s) = unsafe {
-                    (
-                        unpack::<F>(codes.add(b * F::CODES.bytes()), first + h),
-                        scales::<F>(panel.scales.as_ptr(), b, first + h),
-                    )
-                };
-                // Half of the codes at a time where all and what else is in use do not fit into
-                // registers: their magnitudes, or a scale for each half.
-                let in_halves = F::CODES.is_signed() || F::SCALES.by_halves();
-                let [first_four, last_four] = [[w[0], w[1], w[2], w[3]], [w[4], w[5], w[6], w[7]]];
-                let mut low = [_mm256_setzero_si256(); T];
-                for t in 0..T {
-                    // SAFETY: block `b` of a row of `x`, by the caller's check.
-                    low[t] = unsafe {
+        // SAFETY: block `b` lies inside the panel and the rows of `x`, by the caller's checks.
+        unsafe {
+            each_block!(F, panel, |b, i, codes, record| {
+                prefetch::<F>(codes, record, i);
+                for h in 0..H {
+                    let w = unpack::<F>(codes, first + h);
+                    let s = scales::<F>(record, i, first + h);
+                    // Half of the codes at a time where all and what else is in use do not fit into
+                    // registers: their magnitudes, or a scale for each half.
+                    let in_halves = F::CODES.is_signed() || F::SCALES.by_halves();
+                    let [first_four, last_four] =
+                        [[w[0], w[1], w[2], w[3]], [w[4], w[5], w[6], w[7]]];
+                    let mut low = [_mm256_setzero_si256(); T];
+                    for t in 0..T {
                         let a = rows[t].0.add(b * BLOCK);
-                        match in_halves {
+                        low[t] = match in_halves {
                             true => dot::<F, 4>(&first_four, a),
                             false => dot::<F, 8>(&w, a),
-                        }
-                    };
-                }
-                for t in 0..T {
-                    let (a, meta, halves) = rows[t];
-                    // SAFETY: as above.
-                    unsafe {
+                        };
+                    }
+                    for t in 0..T {
+                        let (a, meta, halves) = rows[t];
                         let high = match in_halves {
                             true => dot::<F, 4>(&last_four, a.add(b * BLOCK + BLOCK / 2)),
                             false => _mm256_setzero_si256(),
                         };
-                        let dots = [low[t], high];
-                        acc[h][t] =
-                            scaled::<F>(dots, &s, &*meta.add(b), &*halves.add(b), acc[h][t]);
+                        let (meta, halves) = (&*meta.add(b), &*halves.add(b));
+                        acc[h][t] = scaled::<F>([low[t], high], &s, meta, halves, acc[h][t]);
                     }
                 }
-            }
+            });
         }
         for h in 0..H {
             for t in 0..T {
@@ -250,16 +241,13 @@ pub(super) unsafe fn unpack<F: Form>(p: *const u8, h: usize) -> [__m256i; 8] {
     }
 }
 
-/// The scales of eight rows (half `h` of the panel) in block `b`.
+/// The scales of eight rows (half `h` of the panel) in block `i` under `record`.
 ///
 /// # Safety
-/// AVX2, F16C; `p` points to the scales of a panel with more than `b` blocks.
+/// AVX2, F16C; `record` is one of the form's, `i` below its blocks.
 #[inline]
 #[target_feature(enable = "avx2,f16c")]
-pub(super) unsafe fn scales<F: Form>(p: *const u8, b: usize, h: usize) -> EightScales {
-    let i = b % F::SCALES.blocks();
-    // SAFETY: the record of block `b`.
-    let record = unsafe { p.add(b / F::SCALES.blocks() * F::SCALES.bytes()) };
+pub(super) unsafe fn scales<F: Form>(record: *const u8, i: usize, h: usize) -> EightScales {
     // Eight half floats `at` bytes into the record.
     // SAFETY: every `at` below leaves 16 bytes (of 32) inside the record.
     let half =

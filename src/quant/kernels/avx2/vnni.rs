@@ -68,27 +68,26 @@ macro_rules! kernel {
             // SAFETY: the caller's promise.
             unsafe {
                 match out.len() {
-                    1 => tile::<F, 1>(panel, x, t0, out),
-                    2 => tile::<F, 2>(panel, x, t0, out),
-                    3 => tile::<F, 3>(panel, x, t0, out),
-                    4 => tile::<F, 4>(panel, x, t0, out),
+                    1 => tile::<F, 1, 2>(panel, x, t0, out),
+                    2 => tile::<F, 2, 2>(panel, x, t0, out),
+                    3 => tile::<F, 3, 1>(panel, x, t0, out),
+                    4 => tile::<F, 4, 1>(panel, x, t0, out),
                     n => unreachable!("a tile of {n} tokens"),
                 }
             }
         }
 
-        /// `T` tokens times a panel, one of its two halves after the other.
+        /// `T` tokens times a panel, `H` of its two halves in each pass over the blocks.
         ///
         /// # Safety
         /// As [`tiles`].
         #[target_feature(enable = $features)]
-        unsafe fn tile<F: Form, const T: usize>(
+        unsafe fn tile<F: Form, const T: usize, const H: usize>(
             panel: &IntPanel<'_>,
             x: &Quantized,
             t0: usize,
             out: &mut Tile,
         ) {
-            let codes = panel.codes.as_ptr();
             // SAFETY: rows `t0 + t` are inside `x`, by the caller's check.
             let rows: [(*const i8, *const [f32; 4], *const [f32; 2]); T] =
                 std::array::from_fn(|t| unsafe {
@@ -98,44 +97,46 @@ macro_rules! kernel {
                         x.halves.as_ptr().add((t0 + t) * x.blocks),
                     )
                 });
-            for half in 0..2 {
-                let mut acc = [_mm256_setzero_ps(); T];
-                for b in 0..panel.blocks {
-                    if half == 0 {
-                        prefetch::<F, T>(codes, panel.scales.as_ptr(), b);
-                    }
-                    // SAFETY: block `b` lies inside the panel's slices and the rows of `x`, by
-                    // the caller's checks.
-                    unsafe {
-                        let mut w = unpack::<F>(codes.add(b * F::CODES.bytes()), half);
-                        if F::CODES.is_signed() {
-                            w = eight!(g => _mm256_xor_si256(w[g], _mm256_set1_epi8(-128)));
+            for first in (0..2).step_by(H) {
+                let mut acc = [[_mm256_setzero_ps(); T]; H];
+                // SAFETY: block `b` lies inside the panel and the rows of `x`, by the caller's
+                // checks.
+                unsafe {
+                    each_block!(F, panel, |b, i, codes, record| {
+                        prefetch::<F>(codes, record, i);
+                        for h in 0..H {
+                            let mut w = unpack::<F>(codes, first + h);
+                            if F::CODES.is_signed() {
+                                w = eight!(g => _mm256_xor_si256(w[g], _mm256_set1_epi8(-128)));
+                            }
+                            let s = scales::<F>(record, i, first + h);
+                            for t in 0..T {
+                                let (a, meta, halves) = rows[t];
+                                let a = a.add(b * BLOCK);
+                                let dot = |from: usize, to: usize| {
+                                    let mut sum = _mm256_setzero_si256();
+                                    for g in from..to {
+                                        let four = a.add(4 * g).cast::<i32>().read_unaligned();
+                                        sum = $dpbusd(sum, w[g], _mm256_set1_epi32(four));
+                                    }
+                                    sum
+                                };
+                                let dots = match F::SCALES.by_halves() {
+                                    true => [dot(0, 4), dot(4, 8)],
+                                    false => [dot(0, 8), _mm256_setzero_si256()],
+                                };
+                                let (meta, halves) = (&*meta.add(b), &*halves.add(b));
+                                acc[h][t] = scaled::<F>(dots, &s, meta, halves, acc[h][t]);
+                            }
                         }
-                        let s = scales::<F>(panel.scales.as_ptr(), b, half);
-                        for t in 0..T {
-                            let (a, meta, halves) = rows[t];
-                            let a = a.add(b * BLOCK);
-                            let dot = |from: usize, to: usize| {
-                                let mut sum = _mm256_setzero_si256();
-                                for g in from..to {
-                                    let four = a.add(4 * g).cast::<i32>().read_unaligned();
-                                    sum = $dpbusd(sum, w[g], _mm256_set1_epi32(four));
-                                }
-                                sum
-                            };
-                            let dots = match F::SCALES.by_halves() {
-                                true => [dot(0, 4), dot(4, 8)],
-                                false => [dot(0, 8), _mm256_setzero_si256()],
-                            };
-                            acc[t] =
-                                scaled::<F>(dots, &s, &*meta.add(b), &*halves.add(b), acc[t]);
-                        }
-                    }
+                    });
                 }
-                for t in 0..T {
-                    let eight = &mut out[t][half * 8..][..8];
-                    // SAFETY: eight floats.
-                    unsafe { _mm256_storeu_ps(eight.as_mut_ptr(), acc[t]) };
+                for h in 0..H {
+                    for t in 0..T {
+                        let eight = &mut out[t][(first + h) * 8..][..8];
+                        // SAFETY: eight floats.
+                        unsafe { _mm256_storeu_ps(eight.as_mut_ptr(), acc[h][t]) };
+                    }
                 }
             }
         }

@@ -8,7 +8,6 @@ use crate::quant::kernels::activations::Quantized;
 use crate::quant::kernels::forms::{
     BLOCK, Codes, Form, GROUP, IQ4_NL_VALUES, IntPanel, PANEL, Scales, Tile,
 };
-use crate::quant::kernels::prefetch::prefetch;
 
 /// Rows of activations `t0..` times a panel; as many as `out` has: 1, 2, 3, 4, 6, 8, 12
 /// or 16.
@@ -45,7 +44,6 @@ unsafe fn tile<F: Form, const T: usize>(
     t0: usize,
     out: &mut Tile,
 ) {
-    let codes = panel.codes.as_ptr();
     // SAFETY: rows `t0 + t` are inside `x`, by the caller's check.
     let rows: [(*const i8, *const [f32; 4], *const [i32; 2]); T] =
         std::array::from_fn(|t| unsafe {
@@ -56,25 +54,17 @@ unsafe fn tile<F: Form, const T: usize>(
             )
         });
     let mut acc = [_mm512_setzero_ps(); T];
-    for b in 0..panel.blocks {
-        prefetch::<F, T>(codes, panel.scales.as_ptr(), b);
-        // SAFETY: block `b` lies inside the panel's slices and the rows of `x`, by the caller's
-        // checks.
-        unsafe {
-            let w = unpack::<F>(codes.add(b * F::CODES.bytes()));
-            let s = scales::<F>(panel.scales.as_ptr(), b);
+    // SAFETY: block `b` lies inside the panel and the rows of `x`, by the caller's checks.
+    unsafe {
+        each_block!(F, panel, |b, i, codes, record| {
+            let w = unpack::<F>(codes);
+            let s = scales::<F>(record, i);
             for t in 0..T {
                 let (a, meta, sums) = rows[t];
-                acc[t] = step::<F>(
-                    &w,
-                    &s,
-                    a.add(b * BLOCK),
-                    &*meta.add(b),
-                    &*sums.add(b),
-                    acc[t],
-                );
+                let (meta, sums) = (&*meta.add(b), &*sums.add(b));
+                acc[t] = step::<F>(&w, &s, a.add(b * BLOCK), meta, sums, acc[t]);
             }
-        }
+        });
     }
     for t in 0..T {
         // SAFETY: sixteen floats.
@@ -215,16 +205,13 @@ unsafe fn unpack<F: Form>(p: *const u8) -> [__m512i; 8] {
     }
 }
 
-/// The scales of block `b`.
+/// The scales of block `i` under `record`.
 ///
 /// # Safety
-/// The features of [`int_tile`]; `p` points to the scales of a panel with more than `b` blocks.
+/// The features of [`int_tile`]; `record` is one of the form's, `i` below its blocks.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn scales<F: Form>(p: *const u8, b: usize) -> RowScales {
-    let i = b % F::SCALES.blocks();
-    // SAFETY: the record of block `b`.
-    let record = unsafe { p.add(b / F::SCALES.blocks() * F::SCALES.bytes()) };
+unsafe fn scales<F: Form>(record: *const u8, i: usize) -> RowScales {
     // SAFETY: every `at` below leaves 32 bytes inside the record.
     let half = |at: usize| unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(record.add(at).cast())) };
     // SAFETY: every `at` below leaves 16 bytes inside the record.

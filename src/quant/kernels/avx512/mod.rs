@@ -4,16 +4,20 @@ mod float;
 mod int;
 mod lanes;
 
-use crate::quant::kernels::forms::Form;
+use crate::quant::kernels::forms::{Codes, Form};
 use crate::quant::kernels::lanes::Vectorized;
 
 pub use float::float_tile;
 pub use int::int_tile;
 
-/// Tokens of a tile: codes with a scale for each half take so long to unpack that more tokens are to
-/// share it, at the price of sums outside the registers.
+/// Tokens of a tile: codes of five bits, or with a scale for each half, take so long to unpack that more
+/// tokens are to share it, at the price of sums outside the registers.
 pub const fn int_tile_tokens<F: Form>() -> usize {
-    if F::SCALES.by_halves() { 16 } else { 8 }
+    if matches!(F::CODES, Codes::Five) || F::SCALES.by_halves() {
+        16
+    } else {
+        8
+    }
 }
 /// Tokens of a tile of float weights.
 pub const FLOAT_TILE: usize = 24;

@@ -60,7 +60,6 @@ unsafe fn tile<D: Dot, F: Form, const T: usize, const Q: usize>(
     t0: usize,
     out: &mut Tile,
 ) {
-    let codes = panel.codes.as_ptr();
     // SAFETY: rows `t0 + t` are inside `x`, by the caller's check.
     let rows: [(*const i8, *const [f32; 4], *const [f32; 2]); T] =
         std::array::from_fn(|t| unsafe {
@@ -71,14 +70,14 @@ unsafe fn tile<D: Dot, F: Form, const T: usize, const Q: usize>(
             )
         });
     for first in (0..4).step_by(Q) {
-        // SAFETY: block `b` lies inside the panel's slices and the rows of `x`, by the caller's
+        // SAFETY: block `b` lies inside the panel and the rows of `x`, by the caller's
         // checks.
         unsafe {
             let mut acc = [[vdupq_n_f32(0.0); T]; Q];
-            for b in 0..panel.blocks {
+            each_block!(F, panel, |b, i, codes, record| {
                 unrolled!(q < Q, {
-                    let w = unpack::<F>(codes.add(b * F::CODES.bytes()), first + q);
-                    let s = scales::<F>(panel.scales.as_ptr(), b, first + q);
+                    let w = unpack::<F>(codes, first + q);
+                    let s = scales::<F>(record, i, first + q);
                     unrolled!(t < T, {
                         let (a, meta, halves) = rows[t];
                         let dots = dots::<D, F>(&w, a.add(b * BLOCK));
@@ -86,7 +85,7 @@ unsafe fn tile<D: Dot, F: Form, const T: usize, const Q: usize>(
                         acc[q][t] = scaled::<F>(dots, &s, meta, halves, acc[q][t]);
                     });
                 });
-            }
+            });
             unrolled!(q < Q, {
                 unrolled!(t < T, {
                     let four = &mut out[t][(first + q) * 4..][..4];

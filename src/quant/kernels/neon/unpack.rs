@@ -51,16 +51,13 @@ pub struct FourScales {
     pub min: [float32x4_t; 2],
 }
 
-/// The scales of four rows (quarter `q` of the panel) in block `b`.
+/// The scales of four rows (quarter `q` of the panel) in block `i` under `record`.
 ///
 /// # Safety
-/// `p` points to the scales of a panel with more than `b` blocks.
+/// `record` is one of the form's, `i` below its blocks.
 #[inline]
 #[target_feature(enable = "neon")]
-pub unsafe fn scales<F: Form>(p: *const u8, b: usize, q: usize) -> FourScales {
-    let i = b % F::SCALES.blocks();
-    // SAFETY: the record of block `b`.
-    let record = unsafe { p.add(b / F::SCALES.blocks() * F::SCALES.bytes()) };
+pub unsafe fn scales<F: Form>(record: *const u8, i: usize, q: usize) -> FourScales {
     // Four half floats of the sixteen `at` bytes into the record.
     // SAFETY: every `at` below leaves 32 bytes inside the record, of which eight are read.
     let half = |at: usize| unsafe {
