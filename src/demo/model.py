@@ -90,14 +90,14 @@ class Model(nn.Module):
             if name.endswith(("attn_output.weight", "ffn_down.weight")):
                 nn.init.zeros_(p)
 
-    def forward(self, ids, past=None, only=None):
+    def forward(self, ids, past=None, chosen=None):
         """ids [batch, T] to logits [batch, T, vocab] and the cache, one (keys, values) a layer.
-        With `only` [batch, T], a mask, the logits are of those n positions: [n, vocab]."""
+        With `chosen` [n], indices into batch * T, the logits are of those positions: [n, vocab]."""
         at = 0 if past is None else past[0][0].shape[2]
         cos, sin = self.cos[at : at + ids.shape[1]], self.sin[at : at + ids.shape[1]]
         x, cache = self.token_embd(ids), []
         for i, block in enumerate(self.blk):
             x, kv = block(x, cos, sin, None if past is None else past[i])
             cache.append(kv)
-        x = x if only is None else x[only]
+        x = x if chosen is None else x.flatten(0, 1).index_select(0, chosen)
         return F.linear(norm(x, self.output_norm, self.s.eps), self.token_embd.weight), cache

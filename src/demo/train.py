@@ -78,6 +78,16 @@ def schedule(progress):
     return 1.0 if progress < 0.7 else max(0.0, 1 - progress) / 0.3
 
 
+@torch.compile(dynamic=True)
+def mean_loss(model, ids, chosen, targets, weights):
+    """Weighed loss of predicting `targets` [n] at the positions `chosen` [n] of ids [rows, T].
+    Compiled, the small operations between the products cost a third as much."""
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, _ = model(ids, chosen=chosen)
+    losses = F.cross_entropy(logits.float(), targets, reduction="none")
+    return (losses * weights).sum() / weights.sum()
+
+
 def averaged(params, *figures):
     """Replaces the gradients, and returns the figures, by their means over the workers."""
     flat = torch.cat([p.grad.flatten() for p in params] + [torch.tensor(figures)])
@@ -126,12 +136,10 @@ class Run:
     def advance(self, ids, weights, factor):
         """One step of all workers, this one's share being `ids`; (loss, tokens, progress)."""
         self.step += 1
-        only = weights[:, 1:] > 0
-        with torch.autocast("cpu", torch.bfloat16):
-            logits, _ = self.model(ids[:, :-1], only=only)
-        losses = F.cross_entropy(logits.float(), ids[:, 1:][only], reduction="none")
-        weights = weights[:, 1:][only]
-        loss = (losses * weights).sum() / weights.sum()
+        weights = weights[:, 1:].flatten()
+        chosen = weights.nonzero()[:, 0]
+        targets = ids[:, 1:].flatten()[chosen]
+        loss = mean_loss(self.model, ids[:, :-1].contiguous(), chosen, targets, weights[chosen])
         loss.backward()
         figures = averaged(list(self.model.parameters()), loss.item(), float(ids.numel()), self.progress())
         torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
@@ -177,7 +185,7 @@ def main():
     args.add_argument("--work", type=Path, required=True)
     args.add_argument("--steps", type=int, default=6000)
     args.add_argument("--until", type=datetime.datetime.fromisoformat)
-    args.add_argument("--tokens", type=int, default=4096, help="of a step")
+    args.add_argument("--tokens", type=int, default=6144, help="of a step")
     args.add_argument("--workers", type=int, default=2)
     args.add_argument("--layers", type=int, default=Shape.layers)
     args.add_argument("--hidden", type=int, default=Shape.hidden)
