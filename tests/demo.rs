@@ -218,7 +218,7 @@ fn held_out_wordings_are_answered_more_often_than_not() {
         ("为什么wick写gguf而不是safetensors？", "GGUF"),
         ("怎么要机器可读的测速数据？", "-o csv"),
         ("怎么同时扫线程数和提示长度？", "-t 1,2,4"),
-        ("怎么关闭wick？", "/exit"),
+        ("怎么退出？", "/exit"),
         ("怎么要llama-bench那样的d4096一行？", "-d"),
         ("用测速怎么找最佳核心数？", "-t 1,2,4"),
         ("怎么把缓存指到NAS上？", "HF_HOME"),

@@ -3,7 +3,7 @@
 #   sh src/demo/make.sh [STEPS]
 # WORK is where it works, OUT where model, ids.json and card.md go (here without it), EVALUATE more
 # flags for evaluate.py. A trial: WORK=/tmp/w OUT=/tmp/o EVALUATE="--n 5 --problems 5" sh make.sh 20
-# Wants Python 3.11 with torch, numpy and gguf; two CPU cores are enough.
+# Wants Python 3.11 with torch, numpy and gguf, and a C++ compiler; two CPU cores are enough.
 set -eu
 cd "$(dirname "$0")"
 work=${WORK:-../../target/demo}
@@ -11,7 +11,7 @@ out=${OUT:-.}
 python=${PYTHON:-python3}
 mkdir -p "$work" "$out"
 [ -f "$work/tokenizer.json" ] || "$python" tokenizer.py "$work/tokenizer.json"
-"$python" train.py --work "$work" --steps "${1:-12000}"
+"$python" train.py --work "$work" --steps "${1:-10000}"
 "$python" export.py --work "$work" --out "$out/demo.gguf"
 [ -f "$out/card.md" ] || cp card.md "$out/card.md"
 # shellcheck disable=SC2086

@@ -31,7 +31,7 @@ pub struct SessionOptions {
 impl SessionOptions {
     /// Prompt tokens of one pass where nothing asks for another number: enough that reading the
     /// weights is a small part of it, few enough that the activations are small beside them.
-    pub const CHUNK: usize = 256;
+    pub const CHUNK: usize = 192;
 }
 
 /// An answer in the making.
