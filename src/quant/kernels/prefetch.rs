@@ -8,8 +8,9 @@ use crate::quant::kernels::forms::{Codes, Form};
 /// less than what waits for memory at once.
 const AHEAD: usize = 2 << 10;
 
-/// Asks for what stands [`AHEAD`] of a block's codes, and before the first of a record of that: where
-/// unpacking takes long, the processor's own prefetching falls behind. Byte codes need none.
+/// Asks for the codes that stand [`AHEAD`] of a block's and, with the first block under a record, for
+/// what stands as far ahead of that: where unpacking takes long, the processor's own prefetching falls
+/// behind. Byte codes need none.
 #[inline(always)]
 pub fn prefetch<F: Form>(codes: *const u8, record: *const u8, i: usize) {
     if matches!(F::CODES, Codes::Byte) {
