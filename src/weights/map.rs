@@ -1,7 +1,6 @@
 //! Read-only bytes: a mapped file, or bytes that the binary itself carries.
 
 use std::fs::File;
-use std::ops::Range;
 use std::path::Path;
 
 use crate::{Error, Result};
@@ -38,32 +37,18 @@ impl Map {
         Ok(Self(Source::File(map)))
     }
 
-    /// Lets the system take back the memory of `range`, whose bytes have been used, and of what shares
-    /// pages with it; all of it comes back from the file if it is read again.
-    pub fn release(&self, range: Range<usize>) {
+    /// Lets the system take back the memory of all that has been read so far; it comes back from the
+    /// file if it is read again. (Not only of one tensor: systems map what surrounds a page that is
+    /// read, some of them megabytes, and hundreds of tensors have ends.)
+    pub fn release(&self) {
         #[cfg(unix)]
         if let Source::File(map) = &self.0 {
-            // Whole pages of any size that systems use, and as many more at both ends as they map
-            // around one that is read: the surroundings of hundreds of tensors would else stay.
-            const PAGE: usize = 1 << 16;
-            let begin = range.start.saturating_sub(PAGE) / PAGE * PAGE;
-            let end = (range.end + PAGE).next_multiple_of(PAGE).min(map.len());
-            if begin < end {
-                // SAFETY: the map is read-only and of a file, so a dropped page is read from the
-                // file anew; no byte that anyone can see changes.
-                let advised = unsafe {
-                    map.unchecked_advise_range(
-                        memmap2::UncheckedAdvice::DontNeed,
-                        begin,
-                        end - begin,
-                    )
-                };
-                // Advice that is not taken costs memory, nothing else.
-                drop(advised);
-            }
+            // SAFETY: the map is read-only and of a file, so a dropped page is read from the file
+            // anew; no byte that anyone can see changes.
+            let advised = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+            // Advice that is not taken costs memory, nothing else.
+            drop(advised);
         }
-        #[cfg(not(unix))]
-        let _ = range;
     }
 
     /// The file's content.
@@ -82,19 +67,17 @@ mod tests {
 
     #[test]
     fn released_tensors_leave_no_ends_in_memory() {
-        // Too small for the system's large pages, which go as a whole.
-        const LEN: usize = 3 << 19;
+        const LEN: usize = 8 << 20;
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![1u8; LEN]).unwrap();
         let map = Map::open(file.path()).unwrap();
         // As long as small tensors are, and never whole pages.
-        for from in (0..LEN).step_by(100_003) {
-            let range = from..(from + 100_003).min(LEN);
-            assert!(map.bytes()[range.clone()].iter().all(|&b| b == 1));
-            map.release(range);
+        for tensor in map.bytes().chunks(100_003) {
+            assert!(tensor.iter().all(|&b| b == 1));
+            map.release();
         }
         let kib = resident(map.bytes().as_ptr() as usize).unwrap();
-        assert!(kib <= 128, "{kib} of {} KiB", LEN >> 10);
+        assert!(kib < 64, "{kib} of {} KiB", LEN >> 10);
         assert_eq!(map.bytes()[5], 1);
     }
 }

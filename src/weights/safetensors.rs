@@ -165,10 +165,8 @@ impl Checkpoint for Safetensors {
     }
 
     fn release(&self, name: &str) {
-        if let (Some(info), Some(place)) = (self.tensors.get(name), self.places.get(name)) {
-            self.shards[place.shard]
-                .1
-                .release(place.begin..place.begin + info.bytes);
+        if let Some(place) = self.places.get(name) {
+            self.shards[place.shard].1.release();
         }
     }
 

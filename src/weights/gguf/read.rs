@@ -160,8 +160,8 @@ impl Checkpoint for Gguf {
     }
 
     fn release(&self, name: &str) {
-        if let Some((map, range)) = self.range(name) {
-            map.release(range);
+        if let Some((map, _)) = self.range(name) {
+            map.release();
         }
     }
 

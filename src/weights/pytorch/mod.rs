@@ -116,10 +116,8 @@ impl Checkpoint for PyTorch {
     }
 
     fn release(&self, name: &str) {
-        if let Some(place) = self.places.get(name)
-            && let Content::Stored { bytes, .. } = &place.content
-        {
-            self.files[place.file].1.release(bytes.clone());
+        if let Some(place) = self.places.get(name) {
+            self.files[place.file].1.release();
         }
     }
 
