@@ -87,7 +87,7 @@ pub trait Checkpoint: Send + Sync {
     /// If there is no such tensor or its file cannot be read.
     fn read(&self, name: &str) -> Result<Cow<'_, [u8]>>;
 
-    /// Lets go of the memory that reading one tensor took, where it is a file's.
+    /// Lets go of the memory that reading a tensor, and whatever its file gave before, took.
     fn release(&self, _name: &str) {}
 
     /// The files that hold the tensors.

@@ -32,7 +32,7 @@ macro_rules! each_block {
     ($F:ident, $panel:expr, |$b:ident, $i:ident, $codes:ident, $record:ident| $body:block) => {
         let (head, shared) = ($F::SCALES.head(), $F::SCALES.blocks());
         let mut record = $panel.data.as_ptr();
-        let mut codes = record.add(head);
+        let mut codes = record.wrapping_add(head);
         for first in (0..$panel.blocks).step_by(shared) {
             for $i in 0..shared {
                 let ($b, $codes, $record) = (first + $i, codes, record);
