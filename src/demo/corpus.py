@@ -1,11 +1,10 @@
 """The training text: questions about wick, arithmetic, stories, and what lies outside.
 
-`document(rng)` draws one document: a list of (text, weight of its loss), in which a control
+`document(rng, drawer)` draws one document: a list of (text, weight of its loss), in which a control
 token such as `<|user|>` is a text of its own. What the user says weighs nothing. A third item is
 the number of tokens that the text, the document's last, is cut to.
 """
 
-import random
 import re
 
 import arithmetic
@@ -109,19 +108,11 @@ def question(rng, wording, frames=FRAMES, plain=False):
 
 # Most answers about wick are cut after the words that decide them: what follows is the same for all
 # wordings of an intent and soon known, and so more questions are seen.
-DECIDED, CUT_SHARE = 12, 0.85
+DECIDED, CUT_SHARE = 10, 0.92
 
 
 def turn(user, answer):
     return [(USER, 0), (user, 0), (END, 0), (ASSISTANT, 0), (answer, 1), (END, 1)]
-
-
-BY_INTENT = {}
-for _w in TRAIN:
-    BY_INTENT.setdefault(_w.intent.id, []).append(_w)
-# Intents weigh by the square root of their wordings: a card or a short form has few.
-_IDS = list(BY_INTENT)
-_WEIGHTS = [len(BY_INTENT[i]) ** 0.6 for i in _IDS]
 
 
 def letters(text):
@@ -142,32 +133,37 @@ HELD_TEXTS = framed(HELD, FRAMES, HELD_FRAMES) | framed([w for w in TRAIN if w.k
 PLAIN = 0.5
 
 
-def about_wick(rng):
+def about_wick(rng, drawer):
+    """(question, answer, place of its wording in `TRAIN`)."""
     while True:
-        wording = rng.choice(BY_INTENT[rng.choices(_IDS, _WEIGHTS)[0]])
+        place = drawer.draw(rng)
+        wording = TRAIN[place]
         text = question(rng, wording, plain=rng.random() < PLAIN)
         if letters(text) not in HELD_TEXTS:
-            return text, wording.intent.answers[wording.language]
+            return text, wording.intent.answers[wording.language], place
 
 
 SYSTEMS = ["You are a helpful assistant.", "Answer briefly.", "Be concise.", "You are wick's assistant.", "You are a friendly expert.", "你是一个有用的助手。", "请简短回答。"]
 
 
-def document(rng):
-    """One document of the training text."""
-    kind = rng.random()
+def document(rng, drawer):
+    """One document of the training text, and the place in `TRAIN` of the one wording in it or None."""
+    kind, place = rng.random(), None
     doc = [("<s>", 0)]
-    if kind < 0.935:
+    if kind < 0.96:
         if rng.random() < 0.04:
             doc += [(SYSTEM, 0), (rng.choice(SYSTEMS), 0), (END, 0)]
-        for _ in range(rng.choice([1] * 40 + [2, 2, 3, 6])):
-            doc += turn(*(outside.exchange(rng) if rng.random() < 0.05 else about_wick(rng)))
+        turns = rng.choice([1] * 120 + [2, 2, 3, 6])
+        for _ in range(turns):
+            asked, answer, place = (*outside.exchange(rng), None) if rng.random() < 0.05 else about_wick(rng, drawer)
+            doc += turn(asked, answer)
+        place = place if turns == 1 else None
         if rng.random() < CUT_SHARE:
-            return doc[:-2] + [(*doc[-2], DECIDED)]
-    elif kind < 0.942:
-        return doc + arithmetic.drill(rng)
-    elif kind < 0.992:
+            return doc[:-2] + [(*doc[-2], DECIDED)], place
+    elif kind < 0.965:
+        return doc + arithmetic.drill(rng), None
+    elif kind < 0.994:
         doc += arithmetic.document(rng, turn)
     else:
         doc += stories.document(rng, turn)
-    return doc + [(EOS, 1)]
+    return doc + [(EOS, 1)], place

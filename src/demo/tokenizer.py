@@ -12,7 +12,8 @@ import re
 import sys
 from pathlib import Path
 
-from corpus import CONTROL, document
+from corpus import CONTROL, TRAIN, document
+from drawer import Drawer
 
 SIZE = 4096
 SPACE = "▁"
@@ -35,9 +36,9 @@ def is_control(text):
 
 def train(n_documents=30000, seed=1):
     """(piece, kind) in order of id: control tokens, 256 bytes, merges, single characters."""
-    rng, counts = random.Random(seed), collections.Counter()
+    rng, counts, drawer = random.Random(seed), collections.Counter(), Drawer(TRAIN)
     for _ in range(n_documents):
-        for text, *_ in document(rng):
+        for text, *_ in document(rng, drawer)[0]:
             if not is_control(text):
                 counts.update(chunks(text))
     letters = collections.Counter()

@@ -15,7 +15,8 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-from corpus import document
+from corpus import TRAIN, document
+from drawer import Drawer
 from model import Model, Shape
 from optimizer import Muon
 from tokenizer import SPACE, Tokenizer
@@ -39,53 +40,61 @@ def weighed(tokenizer, text, weight, ids):
     return [weight * FRONT_WEIGHT] * front + [weight] * (len(ids) - front)
 
 
-def encoded(tokenizer, rng, longest):
-    """One document: ids and loss weights."""
-    ids, weights = [], []
-    for text, weight, *tokens in document(rng):
-        new = tokenizer.encode(text, None if weight else rng)[slice(None, *tokens)]
-        ids += new
-        weights += weighed(tokenizer, text, weight, new)
-    return ids[:longest], weights[:longest]
+class Documents:
+    """What a worker learns from, drawn for `POOL` steps together and dealt out by length, so that
+    little is filled. Depends on the seed, step, worker and drawer only: a run can go on at any pool."""
 
+    def __init__(self, tokenizer, args, rank, longest):
+        self.tokenizer, self.args, self.rank, self.longest = tokenizer, args, rank, longest
 
-def batch(tokenizer, args, step, rank, longest):
-    """What a worker learns from in a step: ids and weights [rows, T], about as many tokens as its
-    share of a step, filled up at the right. Documents are drawn for `POOL` steps together and
-    dealt out by length, so that little is filled. Depends on the seed, step and worker only: a run
-    can go on anywhere."""
-    rng, documents, n = random.Random(f"{args.seed}/{step // POOL}/{rank}"), [], 0
-    each = args.tokens // args.workers
-    while n < each * POOL:
-        documents.append(encoded(tokenizer, rng, longest))
-        n += len(documents[-1][0])
-    documents.sort(key=lambda d: len(d[0]))
-    parts, at = [[] for _ in range(POOL)], 0
-    for d in documents:
-        parts[at * POOL // n].append(d)
-        at += len(d[0])
-    rng.shuffle(parts)
-    part = parts[step % POOL]
-    width = max(len(ids) for ids, _ in part)
-    filled = [[row + [0] * (width - len(row)) for row in rows] for rows in zip(*part)]
-    return torch.tensor(filled[0]), torch.tensor(filled[1])
+    def encoded(self, rng, drawer):
+        """One document: ids, loss weights and the place of the wording in it, if it is one."""
+        ids, weights = [], []
+        doc, place = document(rng, drawer)
+        for text, weight, *tokens in doc:
+            new = self.tokenizer.encode(text, None if weight else rng)[slice(None, *tokens)]
+            ids += new
+            weights += weighed(self.tokenizer, text, weight, new)
+        return ids[: self.longest], weights[: self.longest], place
+
+    def pool(self, number, drawer):
+        """The batches of `POOL` steps: each ids and weights [rows, T], about as many tokens as this
+        worker's share of a step, filled up at the right, and the rows' places."""
+        rng, documents, n = random.Random(f"{self.args.seed}/{number}/{self.rank}"), [], 0
+        while n < self.args.tokens // self.args.workers * POOL:
+            documents.append(self.encoded(rng, drawer))
+            n += len(documents[-1][0])
+        documents.sort(key=lambda d: len(d[0]))
+        parts, at = [[] for _ in range(POOL)], 0
+        for d in documents:
+            parts[at * POOL // n].append(d)
+            at += len(d[0])
+        rng.shuffle(parts)
+        return [self.filled(part) for part in parts]
+
+    @staticmethod
+    def filled(part):
+        ids, weights, places = zip(*part)
+        width = max(map(len, ids))
+        fill = lambda rows: torch.tensor([row + [0] * (width - len(row)) for row in rows])
+        return fill(ids), fill(weights), places
 
 
 def schedule(progress):
-    """Warm-up over 2 %, then level, then a straight line down over the last 30 %."""
+    """Warm-up over 2 %, then level, then a straight line down over the last 60 %."""
     if progress < 0.02:
         return max(progress, 0.001) / 0.02
-    return 1.0 if progress < 0.7 else max(0.0, 1 - progress) / 0.3
+    return 1.0 if progress < 0.4 else max(0.0, 1 - progress) / 0.6
 
 
 @torch.compile(dynamic=True)
-def mean_loss(model, ids, chosen, targets, weights):
-    """Weighed loss of predicting `targets` [n] at the positions `chosen` [n] of ids [rows, T].
-    Compiled, the small operations between the products cost a third as much."""
+def weighed_loss(model, ids, chosen, targets, weights):
+    """Losses [n] of predicting `targets` [n] at the positions `chosen` [n] of ids [rows, T], and their
+    weighed mean. Compiled, the small operations between the products cost a third as much."""
     with torch.autocast("cpu", torch.bfloat16):
         logits, _ = model(ids, chosen=chosen)
     losses = F.cross_entropy(logits.float(), targets, reduction="none")
-    return (losses * weights).sum() / weights.sum()
+    return losses.detach(), (losses * weights).sum() / weights.sum()
 
 
 def averaged(params, *figures):
@@ -112,18 +121,20 @@ class Run:
         self.muon = Muon([p for n, p in named if p.dim() == 2 and "embd" not in n])
         self.rest = [p for n, p in named if p.dim() != 2 or "embd" in n]
         self.adam = torch.optim.AdamW(self.rest, lr=ADAM_RATE, betas=(0.9, 0.97), weight_decay=0.0)
-        path = args.work / "checkpoint.pt"
+        path, saved = args.work / "checkpoint.pt", {}
         if path.exists():
             saved = torch.load(path, weights_only=False)
             self.step, self.seen, self.begun = saved["step"], saved["seen"], saved["begun"]
             self.model.load_state_dict(saved["model"])
             self.adam.load_state_dict(saved["adam"])
             self.muon.buffers = saved["muon"]
+        self.drawer, self.losses = Drawer(TRAIN, saved.get("hardness")), []
 
     def save(self, name="checkpoint.pt"):
         state = {
             "step": self.step, "seen": self.seen, "begun": self.begun, "shape": self.shape,
             "model": self.model.state_dict(), "adam": self.adam.state_dict(), "muon": self.muon.buffers,
+            "hardness": self.drawer.state(),
         }
         torch.save(state, self.args.work / f"{name}.part")
         os.replace(self.args.work / f"{name}.part", self.args.work / name)
@@ -133,14 +144,16 @@ class Run:
             return (time.time() - self.begun) / (self.args.until.timestamp() - self.begun)
         return self.step / self.args.steps
 
-    def advance(self, ids, weights, factor):
+    def advance(self, ids, weights, places, factor):
         """One step of all workers, this one's share being `ids`; (loss, tokens, progress)."""
         self.step += 1
-        weights = weights[:, 1:].flatten()
+        rows, weights = len(ids), weights[:, 1:].flatten()
         chosen = weights.nonzero()[:, 0]
         targets = ids[:, 1:].flatten()[chosen]
-        loss = mean_loss(self.model, ids[:, :-1].contiguous(), chosen, targets, weights[chosen])
+        losses, loss = weighed_loss(self.model, ids[:, :-1].contiguous(), chosen, targets, weights[chosen])
         loss.backward()
+        sums = torch.zeros(rows).index_add(0, chosen * rows // len(weights), losses).tolist()
+        self.losses += [(place, total) for place, total in zip(places, sums) if place is not None]
         figures = averaged(list(self.model.parameters()), loss.item(), float(ids.numel()), self.progress())
         torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
         for group in self.adam.param_groups:
@@ -149,6 +162,13 @@ class Run:
         self.muon.step(factor)
         self.model.zero_grad(set_to_none=True)
         return figures
+
+    def share_losses(self):
+        """Tells all workers' drawers what all of them saw."""
+        seen = [None] * self.args.workers
+        dist.all_gather_object(seen, self.losses)
+        self.drawer.learned(pair for worker in seen for pair in worker)
+        self.losses = []
 
 
 def work(rank, args):
@@ -162,17 +182,21 @@ def work(rank, args):
     run = Run(args, tokenizer)
     if rank == 0:
         print(f"{sum(p.numel() for p in run.model.parameters())} parameters, {run.shape}", flush=True)
-    since, before, mean, progress = time.time(), run.seen, None, averaged([], run.progress())[0]
+    since, before, mean, pool, progress = time.time(), run.seen, None, None, averaged([], run.progress())[0]
+    documents = Documents(tokenizer, args, rank, run.shape.context)
     while progress < 1:
-        ids, weights = batch(tokenizer, args, run.step, rank, run.shape.context)
+        if pool is None or run.step % POOL == 0:
+            pool = documents.pool(run.step // POOL, run.drawer)
         factor = schedule(progress)
-        loss, tokens, progress = run.advance(ids, weights, factor)
+        loss, tokens, progress = run.advance(*pool[run.step % POOL], factor)
         run.seen += int(tokens * args.workers)
         mean = loss if mean is None else 0.95 * mean + 0.05 * loss
         if rank == 0 and run.step % 25 == 0:
             speed = (run.seen - before) / (time.time() - since)
             print(f"{run.step} loss {mean:.4f} factor {factor:.3f} {speed:.0f} tokens/s {progress:.3f}", flush=True)
-        if rank == 0 and run.step % 50 == 0:
+        if run.step % POOL == 0:
+            run.share_losses()
+        if rank == 0 and run.step % (4 * POOL) == 0:
             run.save()
     if rank == 0:
         run.save()
