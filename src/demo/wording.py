@@ -21,6 +21,8 @@ FRAMES = {
             "I'm trying to {g}, how", "wick {g}", "am I able to {g}", "we want to {g}", "is it hard to {g}", "what's the trick to {g}", "teach me to {g}", "which setting would {g}",
             "I don't know how to {g}", "I can't figure out how to {g}", "how do people {g}", "what should I do to {g}", "which switch makes it {g}", "is there a command to {g}",
             "what must I enter to {g}", "suppose I want to {g}", "my goal is to {g}", "please help me to {g}", "the docs do not say how to {g}", "what lets me {g}", "I was told wick can {g}",
+            "what would I write to {g}", "how exactly do I {g}", "what is needed to {g}", "anyone know how to {g}", "how am I supposed to {g}", "where do I {g}", "when I want to {g}, what then",
+            "quickest way to {g}", "I'd love to {g}", "it should {g}", "make wick {g}", "have wick {g}", "I was wondering how to {g}", "what are the steps to {g}", "give me the command to {g}",
         ],
         "n": [
             "what does {n} do", "what is {n}", "what is {n} for", "explain {n}", "how do I use {n}", "{n}", "tell me about {n}", "what does {n} mean",
@@ -37,6 +39,10 @@ FRAMES = {
             "{g}有什么办法", "我打算{g}", "我希望{g}", "需要{g}时怎么办", "{g}该用什么", "哪个命令可以{g}", "哪个选项能{g}", "什么参数可以{g}", "如果要{g}该怎么做", "不会{g}",
             "不知道怎么{g}", "能帮我{g}吗", "wick能{g}吗", "wick支持{g}吗", "在wick里{g}", "{g}行吗", "怎么做到{g}", "怎么实现{g}", "有什么方法{g}", "给我讲讲怎么{g}", "新手怎么{g}",
             "老板让我{g}", "想要{g}", "{g}要加什么参数", "{g}难吗", "是否可以{g}", "怎么让wick{g}", "我在试着{g}", "有命令{g}吗",
+            "{g}应该怎么操作", "{g}怎么操作", "{g}的操作方法", "{g}怎么搞", "{g}怎么弄呢", "{g}该怎么处理", "{g}的步骤", "{g}有几步", "{g}的流程", "{g}怎么设置", "{g}在哪里设置",
+            "{g}求教程", "{g}如何实现", "{g}的正确方法", "{g}命令怎么写", "{g}的写法", "{g}要用哪条命令", "{g}如何做到", "{g}得怎么办", "{g}有没有参数", "{g}可行吗", "{g}能实现吗",
+            "谁知道怎么{g}", "有人知道怎么{g}吗", "问下怎么{g}", "求问怎么{g}", "我应该怎样{g}", "我要如何{g}", "需要怎么做才能{g}", "用什么办法{g}", "用wick{g}", "wick里怎么{g}",
+            "能告诉我怎么{g}吗", "你能教我{g}吗", "用户怎么{g}", "通常怎么{g}", "最简单怎么{g}", "一般用什么{g}", "是不是可以{g}", "我现在要{g}", "打算{g}，用什么命令", "想{g}，该输入什么",
         ],
         "n": [
             "{n}是什么", "{n}怎么用", "{n}有什么用", "{n}是什么意思", "解释{n}", "介绍{n}", "什么是{n}", "{n}", "{n}的作用", "请解释一下{n}", "如何使用{n}", "我不懂{n}",
@@ -52,7 +58,7 @@ HELD_FRAMES = {
         "q": ["{q}"],
     },
     "zh": {
-        "g": ["你知道怎么{g}", "想问一下{g}该怎么弄", "{g}应该怎么操作", "我该如何{g}呢"],
+        "g": ["你知道怎么{g}", "想问一下{g}该怎么弄", "{g}具体要怎么做呀", "我该如何{g}呢"],
         "n": ["{n}干什么用的", "说明一下{n}", "{n}是做什么的"],
         "q": ["{q}"],
     },
