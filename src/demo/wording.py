@@ -53,12 +53,12 @@ FRAMES = {
 }
 HELD_FRAMES = {
     "en": {
-        "g": ["what should I type if I want to {g}", "please explain to me how I can {g}", "any idea how to {g}", "what is the way to {g} here", "do you know how to {g}"],
+        "g": ["could someone walk me through how to {g}", "which part of wick lets a user {g}", "our team would like to {g}", "in what manner can one {g}", "what would you suggest if I must {g}"],
         "n": ["describe {n}", "what happens with {n}", "can you explain {n} to me"],
         "q": ["{q}"],
     },
     "zh": {
-        "g": ["你知道怎么{g}", "想问一下{g}该怎么弄", "{g}具体要怎么做呀", "我该如何{g}呢"],
+        "g": ["麻烦讲解一下{g}的做法", "小白想{g}，从哪里下手", "假如我要{g}，得敲什么", "同事让我{g}，求指点"],
         "n": ["{n}干什么用的", "说明一下{n}", "{n}是做什么的"],
         "q": ["{q}"],
     },

@@ -49,7 +49,7 @@ def causal(target, old):
 def encoder_decoder(target, old):
     model = T5ForConditionalGeneration.from_pretrained(target, dtype=torch.float32).eval()
     ids = old["input_ids"]
-    gen = model.generate(ids[None], max_new_tokens=len(old["gen"]), do_sample=False, eos_token_id=None, use_cache=False)[0]
+    gen = model.generate(ids[None], max_new_tokens=len(old["gen"]), do_sample=False, eos_token_id=None)[0]
     asked = {"input_ids": ids[None], "decoder_input_ids": gen[None]}
     # T5's scores are unscaled: its own float32 run strays from this one.
     exact = copy.deepcopy(model).double()(**asked).logits[0].float()
