@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use wick::Result;
 use wick::quant::{Encoding, Isa, Matrix, kernels::pool, set_threads};
-use wick::weights::HostTensor;
+use wick::weights::{Data, HostTensor};
 
 /// Time given to each measurement in each round.
 const SLICE: Duration = Duration::from_millis(60);
@@ -55,7 +55,7 @@ fn matrix(encoding: Encoding, rows: usize, cols: usize) -> Result<Vec<Matrix>> {
             Matrix::new(HostTensor {
                 encoding,
                 shape: vec![rows, cols],
-                data: data.as_slice().into(),
+                data: Data::Borrowed(&data),
             })
         })
         .collect()

@@ -3,7 +3,6 @@
 
 mod common;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use wick::arch::{Config, HeadWeight, Rule, TensorTable, family_of};
 use wick::load::Opened;
 use wick::nn::Storage;
 use wick::quant::Encoding;
-use wick::weights::{Checkpoint, TensorInfo, Weights, open_folder};
+use wick::weights::{Checkpoint, Data, TensorInfo, Weights, open_folder};
 
 /// A checkpoint with some of its tensors changed.
 struct Changed {
@@ -31,11 +30,11 @@ impl Checkpoint for Changed {
         &self.tensors
     }
 
-    fn read(&self, name: &str) -> wick::Result<Cow<'_, [u8]>> {
+    fn read(&self, name: &str) -> wick::Result<Data<'_>> {
         let bytes = self.tensors[name].bytes;
         match self.stored.tensors().contains_key(name) {
-            true => Ok(Cow::Owned(self.stored.read(name)?[..bytes].to_vec())),
-            false => Ok(Cow::Owned(vec![1; bytes])),
+            true => Ok(Data::Owned(self.stored.read(name)?[..bytes].to_vec())),
+            false => Ok(Data::Owned(vec![1; bytes])),
         }
     }
 

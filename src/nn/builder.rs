@@ -114,7 +114,7 @@ impl<'a> Builder<'a> {
             return Ok(tensor);
         }
         let converted = tensor.to_encoding(encoding);
-        Ok(converted.map_err(|e| self.named(name, e))?.into_owned())
+        Ok(converted.map_err(|e| self.named(name, e))?.kept())
     }
 
     /// An error that does not say so yet is one of the tensor `name`.
@@ -131,14 +131,12 @@ impl<'a> Builder<'a> {
     pub fn stack(&self, name: &str, count: usize, [rows, cols]: [usize; 2]) -> Result<Vec<Linear>> {
         let stack = self.weights.read(name, &[count, rows, cols])?;
         let bytes = stack.data.len() / count;
-        stack
-            .data
-            .chunks_exact(bytes)
-            .map(|data| {
+        (0..count)
+            .map(|i| {
                 let matrix = HostTensor {
                     encoding: stack.encoding,
                     shape: vec![rows, cols],
-                    data: data.into(),
+                    data: stack.data.part(i * bytes..(i + 1) * bytes),
                 };
                 let linear = Linear::new(self.convert(matrix, name)?, None, &self.device);
                 linear.map_err(|e| self.named(name, e))

@@ -2,27 +2,34 @@
 
 use candle_core::{Device, Module, Storage, Tensor};
 
-use super::Encoding;
 use super::kernels::Isa;
 use super::kernels::forms::Float;
-use super::kernels::product::{self, Numbers, Panels, with_form};
-use super::pack;
+use super::kernels::product::{self, Layout, Stored, with_form};
 use super::store::Bytes;
-use crate::weights::HostTensor;
+use super::{Encoding, pack};
+use crate::weights::{Data, HostTensor};
 use crate::{Error, Result};
 
-/// A matrix of `rows` × `cols` weights in host memory, in panels of interleaved rows.
+/// A matrix of `rows` × `cols` weights in host memory.
 pub struct Matrix {
     rows: usize,
     cols: usize,
     encoding: Encoding,
-    numbers: Numbers,
-    panels: Bytes,
+    layout: Layout,
+    weights: Weights,
+}
+
+/// Where the weights are.
+enum Weights {
+    /// In panels of interleaved rows, made of the tensor.
+    Panels(Bytes),
+    /// Where the tensor has them: a file's need neither time to load nor memory of their own.
+    Rows(Data<'static>),
 }
 
 impl Matrix {
-    /// Takes over a tensor of two dimensions `[rows, cols]` and repacks it; the tensor is gone
-    /// afterwards.
+    /// Takes over a tensor of two dimensions `[rows, cols]`. Q8_0 stays as it is, in its file if it is
+    /// mapped; all else is repacked.
     ///
     /// # Errors
     /// If it is not a matrix, its bytes are not those of its shape, or its encoding is not one for
@@ -38,13 +45,8 @@ impl Matrix {
         let unfit = |what: &str| {
             Error::Unsupported(format!("a {encoding} matrix of {rows} x {cols} {what}"))
         };
-        let numbers = match encoding {
-            Encoding::F16 => Numbers::Float(Float::F16),
-            Encoding::BF16 => Numbers::Float(Float::BF16),
-            Encoding::F32 => Numbers::Float(Float::F32),
-            _ => Numbers::Int(encoding),
-        };
-        let bytes = product::bytes(numbers, rows, cols)
+        let layout = Layout::of(encoding);
+        let bytes = product::bytes(layout, rows, cols)
             .ok_or_else(|| unfit("cannot be multiplied; convert it to F32, Q8_0 or Q4_0"))?;
         let row = encoding
             .bytes_of(cols)
@@ -52,21 +54,36 @@ impl Matrix {
         if row.checked_mul(rows) != Some(tensor.data.len()) {
             return Err(unfit(&format!("cannot have {} bytes", tensor.data.len())));
         }
-        let mut panels = Bytes::zeroed(bytes)?;
         let data = &*tensor.data;
-        match numbers {
-            Numbers::Float(Float::F32) => pack::pack_floats::<4>(data, rows, cols, &mut panels),
-            Numbers::Float(_) => pack::pack_floats::<2>(data, rows, cols, &mut panels),
-            Numbers::Int(_) => with_form!(encoding, F => {
-                pack::pack_int::<F>(data, rows, &mut panels);
-            }, _ => unreachable!("there are bytes for the form")),
-        }
+        let weights = match layout {
+            Layout::Q8Rows => {
+                if let Data::Mapped(mapped) = &tensor.data {
+                    mapped.will_need();
+                }
+                Weights::Rows(tensor.data.kept())
+            }
+            _ => {
+                let mut panels = Bytes::zeroed(bytes)?;
+                match layout {
+                    Layout::FloatPanels(Float::F32) => {
+                        pack::float_panels::<4>(data, rows, cols, &mut panels);
+                    }
+                    Layout::FloatPanels(_) => {
+                        pack::float_panels::<2>(data, rows, cols, &mut panels);
+                    }
+                    _ => with_form!(encoding, F => {
+                        pack::panels::<F>(data, rows, &mut panels);
+                    }, _ => unreachable!("there are bytes for the form")),
+                }
+                Weights::Panels(panels)
+            }
+        };
         Ok(Self {
             rows,
             cols,
             encoding,
-            numbers,
-            panels,
+            layout,
+            weights,
         })
     }
 
@@ -87,15 +104,18 @@ impl Matrix {
 
     /// Bytes that the weights take in memory.
     pub fn bytes(&self) -> usize {
-        self.panels.len()
+        self.stored().data.len()
     }
 
-    fn panels(&self) -> Panels<'_> {
-        Panels {
-            numbers: self.numbers,
+    fn stored(&self) -> Stored<'_> {
+        Stored {
+            layout: self.layout,
             rows: self.rows,
             cols: self.cols,
-            data: &self.panels,
+            data: match &self.weights {
+                Weights::Panels(panels) => panels,
+                Weights::Rows(rows) => rows,
+            },
         }
     }
 
@@ -134,8 +154,8 @@ impl Matrix {
         let from = layout.start_offset();
         let values = &storage.as_slice::<f32>()?[from..from + x.elem_count()];
         let t = x.elem_count() / cols.max(1);
-        let panels: Vec<_> = matrices.iter().map(|m| m.panels()).collect();
-        let outs = product::multiply(Isa::best(), values, t, &panels);
+        let stored: Vec<_> = matrices.iter().map(|m| m.stored()).collect();
+        let outs = product::multiply(Isa::best(), values, t, &stored);
         let outs = matrices.iter().zip(outs).map(|(m, out)| {
             let mut dims = x.dims().to_vec();
             if let Some(last) = dims.last_mut() {
@@ -152,7 +172,7 @@ impl Matrix {
     /// # Panics
     /// If the slice is not as long as the shape says.
     pub fn matmul_on(&self, isa: Isa, x: &[f32], t: usize) -> Vec<f32> {
-        product::multiply(isa, x, t, &[self.panels()]).remove(0)
+        product::multiply(isa, x, t, &[self.stored()]).remove(0)
     }
 
     /// The rows of `ids` as f32, `[ids.len(), cols]`: an embedding lookup.
@@ -167,7 +187,7 @@ impl Matrix {
                 id,
                 vocab_size: self.rows,
             })?;
-            product::row(&self.panels(), row, out);
+            product::row(&self.stored(), row, out);
         }
         Ok(Tensor::from_vec(out, (ids.len(), self.cols), &Device::Cpu)?)
     }

@@ -8,29 +8,35 @@ const NIBBLES: u32 = 0x0f0f_0f0f;
 const PAIRS: u32 = 0x0303_0303;
 const BITS: u32 = 0x0101_0101;
 
-/// Packs `rows` of blocks. Rows missing from the last panel stay zero, as `out` must be.
-pub fn pack_int<F: Block>(data: &[u8], rows: usize, out: &mut [u8]) {
+/// Packs `rows` of blocks into panels. Rows missing from the last panel stay zero, as `out` must be.
+pub fn panels<F: Block>(data: &[u8], rows: usize, out: &mut [u8]) {
     let row_bytes = data.len() / rows.max(1);
-    let per = F::SCALES.blocks();
-    let blocks = row_bytes / F::BYTES * per;
+    let blocks = row_bytes / F::BYTES * F::SCALES.blocks();
     let panel_bytes = out.len() / rows.div_ceil(PANEL).max(1);
     fill_parts(out, panel_bytes, |first, panels| {
-        for (p, panel) in (first..).zip(panels.chunks_exact_mut(panel_bytes)) {
+        for (p, out) in (first..).zip(panels.chunks_exact_mut(panel_bytes)) {
             let rows = p * PANEL..((p + 1) * PANEL).min(rows);
-            let rows = data[rows.start * row_bytes..rows.end * row_bytes].chunks_exact(row_bytes);
-            for b in 0..blocks {
-                for (r, row) in rows.clone().enumerate() {
-                    let block = &row[b / per * F::BYTES..][..F::BYTES];
-                    if b % per == 0 {
-                        let record = &mut panel[F::record_at(b)..][..F::SCALES.bytes()];
-                        F::scales(block, record, r);
-                    }
-                    let codes = &mut panel[F::codes_at(b)..][..F::CODES.bytes()];
-                    put_codes::<F>(F::codes(block, b % per), codes, r);
-                }
-            }
+            let data = &data[rows.start * row_bytes..rows.end * row_bytes];
+            panel::<F>(data, blocks, out);
         }
     });
+}
+
+/// Packs at most [`PANEL`] rows of so many `blocks` each. What missing rows would be stays as it is.
+pub fn panel<F: Block>(data: &[u8], blocks: usize, out: &mut [u8]) {
+    let per = F::SCALES.blocks();
+    let rows = data.chunks_exact((blocks / per * F::BYTES).max(1));
+    for b in 0..blocks {
+        for (r, row) in rows.clone().enumerate() {
+            let block = &row[b / per * F::BYTES..][..F::BYTES];
+            if b % per == 0 {
+                let record = &mut out[F::record_at(b)..][..F::SCALES.bytes()];
+                F::scales(block, record, r);
+            }
+            let codes = &mut out[F::codes_at(b)..][..F::CODES.bytes()];
+            put_codes::<F>(F::codes(block, b % per), codes, r);
+        }
+    }
 }
 
 /// Puts 32 codes of row `r` into a block of a panel.
@@ -84,7 +90,7 @@ fn put_codes<F: Block>(codes: [u32; 8], out: &mut [u8], r: usize) {
 }
 
 /// Packs `rows` of floats of `N` bytes each to `[cols][PANEL]`.
-pub fn pack_floats<const N: usize>(data: &[u8], rows: usize, cols: usize, out: &mut [u8]) {
+pub fn float_panels<const N: usize>(data: &[u8], rows: usize, cols: usize, out: &mut [u8]) {
     let (data, _) = data.as_chunks::<N>();
     fill_parts(out, cols * PANEL * N, |first, panels| {
         let (panels, _) = panels.as_chunks_mut::<N>();

@@ -177,7 +177,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
-    use crate::weights::HostTensor;
+    use crate::weights::{Data, HostTensor};
     use candle_core::quantized::QTensor;
     use candle_core::{Device, Tensor};
 
@@ -186,7 +186,7 @@ mod tests {
         let tensor = HostTensor {
             encoding,
             shape,
-            data: data.into(),
+            data: Data::Owned(data),
         };
         let back = tensor.to_f32().unwrap();
         let pairs = values.chunks(BLOCK).zip(back.chunks(BLOCK));
@@ -249,7 +249,7 @@ mod tests {
                 let tensor = HostTensor {
                     encoding,
                     shape: vec![BLOCK],
-                    data: data.into(),
+                    data: Data::Owned(data),
                 };
                 let back = tensor.to_f32().unwrap();
                 assert!(

@@ -1,14 +1,12 @@
 //! Every kernel against the definition in f64, and against the portable one.
 
-use std::borrow::Cow;
-
 use half::f16;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::kernels::forms::IQ4_NL_VALUES;
 use super::{Encoding, Isa, Matrix};
-use crate::weights::HostTensor;
+use crate::weights::{Data, HostTensor};
 
 const QUANTIZED: [Encoding; 11] = [
     Encoding::Q4_0,
@@ -38,9 +36,11 @@ fn matrix(rng: &mut StdRng, encoding: Encoding, rows: usize, cols: usize) -> (Ma
     let (tensor, weights) = if encoding == Encoding::IQ4_NL {
         iq4_nl(rng, rows, cols)
     } else {
-        let mut tensor = tensor.to_encoding(encoding).unwrap().into_owned();
+        let mut tensor = tensor.to_encoding(encoding).unwrap().kept();
         if encoding == Encoding::Q8_0 {
-            lowest(tensor.data.to_mut());
+            let mut data = tensor.data.into_owned();
+            lowest(&mut data);
+            tensor.data = Data::Owned(data);
         }
         let weights = tensor.to_f32().unwrap();
         (tensor, weights)
@@ -71,7 +71,7 @@ fn iq4_nl(rng: &mut StdRng, rows: usize, cols: usize) -> (HostTensor<'static>, V
     let tensor = HostTensor {
         encoding: Encoding::IQ4_NL,
         shape: vec![rows, cols],
-        data: Cow::Owned(data),
+        data: Data::Owned(data),
     };
     (tensor, weights)
 }
@@ -201,7 +201,7 @@ fn sums_of_the_largest_codes_fit() {
             let matrix = Matrix::new(HostTensor {
                 encoding,
                 shape: vec![ROWS, COLS],
-                data: Cow::Owned(data),
+                data: Data::Owned(data),
             });
             let matrix = matrix.unwrap();
             let rows: Vec<u32> = (0..ROWS as u32).collect();
@@ -267,7 +267,7 @@ fn what_cannot_be_a_matrix_is_refused() {
     let tensor = |encoding, shape: &[usize], bytes| HostTensor {
         encoding,
         shape: shape.to_vec(),
-        data: Cow::Owned(vec![0; bytes]),
+        data: Data::Owned(vec![0; bytes]),
     };
     for (encoding, shape, bytes) in [
         (Encoding::F32, &[4][..], 16),

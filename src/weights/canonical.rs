@@ -1,7 +1,6 @@
 //! A checkpoint seen through a family's tensor table: canonical names, fused tensors taken
 //! apart, and a record of what was used.
 
-use std::borrow::Cow;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -10,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::layout::{part_rope_pairs, transpose, unit_rows};
 use super::pattern::{fill, matches};
-use super::{Checkpoint, HostTensor, TensorInfo};
+use super::{Checkpoint, Data, HostTensor, TensorInfo};
 use crate::arch::{Change, Rule, TensorTable};
 use crate::quant::Encoding;
 use crate::{Error, Result};
@@ -31,12 +30,12 @@ struct Recipe {
 
 impl Recipe {
     /// The canonical tensor out of the stored one, whose rows are in `encoding`.
-    fn make<'a>(&self, stored: Cow<'a, [u8]>, encoding: Encoding) -> Result<HostTensor<'a>> {
+    fn make<'a>(&self, stored: Data<'a>, encoding: Encoding) -> Result<HostTensor<'a>> {
         let shape = self.info.shape.clone();
         let n_rows = n_rows(&shape);
         let row_bytes = encoding.bytes_of(self.info.len() / n_rows).unwrap_or(0);
         let stored = match self.change {
-            Change::Transpose => Cow::Owned(transpose(&stored, encoding, row_bytes)),
+            Change::Transpose => Data::Owned(transpose(&stored, encoding, row_bytes)),
             _ => stored,
         };
         let data = match &self.rows {
@@ -46,7 +45,7 @@ impl Recipe {
                 for range in ranges {
                     out.extend_from_slice(&stored[range.start * row_bytes..range.end * row_bytes]);
                 }
-                Cow::Owned(out)
+                Data::Owned(out)
             }
         };
         let tensor = HostTensor {
@@ -57,7 +56,7 @@ impl Recipe {
         Ok(match self.change {
             Change::None | Change::Transpose => tensor,
             Change::RopePairs { heads, rotary } => HostTensor {
-                data: Cow::Owned(part_rope_pairs(
+                data: Data::Owned(part_rope_pairs(
                     &tensor.data,
                     row_bytes,
                     n_rows / heads,
@@ -179,7 +178,7 @@ impl Weights {
                 for name in recipe.stack.values() {
                     all.extend_from_slice(&self.checkpoint.read(name)?);
                 }
-                Cow::Owned(all)
+                Data::Owned(all)
             }
         };
         let tensor = recipe.make(stored, recipe.info.encoding)?;
@@ -207,7 +206,7 @@ impl Weights {
                 .fetch_add(usize::from(packed), Ordering::Relaxed);
             return Ok(None);
         };
-        let tensor = recipe.make(Cow::Owned(blocks), encoding)?;
+        let tensor = recipe.make(Data::Owned(blocks), encoding)?;
         self.ignore(name);
         Ok(Some(tensor))
     }

@@ -1,12 +1,11 @@
 //! The other way round: canonical tensors into the layout that a table describes.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::canonical::SUFFIXES;
 use super::layout::join_rope_pairs;
 use super::pattern::{fill, matches};
-use super::{HostTensor, TensorInfo, Weights};
+use super::{Data, HostTensor, TensorInfo, Weights};
 use crate::arch::{Change, Rule, TensorTable};
 use crate::quant::Encoding;
 use crate::{Error, Result};
@@ -144,7 +143,7 @@ impl Export {
     fn join(&self, parts: Vec<HostTensor<'_>>, encoding: Encoding) -> Result<HostTensor<'static>> {
         let parts = parts
             .iter()
-            .map(|p| Ok(p.to_encoding(encoding)?.into_owned()))
+            .map(|p| Ok(p.to_encoding(encoding)?.kept()))
             .collect::<Result<Vec<_>>>()?;
         let mut data = Vec::new();
         for group in 0..self.rule.groups {
@@ -156,7 +155,7 @@ impl Export {
         Ok(HostTensor {
             encoding,
             shape: self.shape.clone(),
-            data: Cow::Owned(data),
+            data: Data::Owned(data),
         })
     }
 
@@ -168,7 +167,7 @@ impl Export {
                 let rows = self.shape.first().copied().unwrap_or(1).max(1);
                 let row_bytes = tensor.data.len() / rows;
                 HostTensor {
-                    data: Cow::Owned(join_rope_pairs(
+                    data: Data::Owned(join_rope_pairs(
                         &tensor.data,
                         row_bytes,
                         rows / heads,

@@ -6,6 +6,7 @@ use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{Device, Tensor};
 use half::{bf16, f16};
 
+use super::Data;
 use crate::quant::{Encoding, iq4_nl_values, quantize};
 use crate::{Error, Result};
 
@@ -14,7 +15,7 @@ use crate::{Error, Result};
 pub struct HostTensor<'a> {
     pub encoding: Encoding,
     pub shape: Vec<usize>,
-    pub data: Cow<'a, [u8]>,
+    pub data: Data<'a>,
 }
 
 impl HostTensor<'_> {
@@ -23,7 +24,7 @@ impl HostTensor<'_> {
         HostTensor {
             encoding: Encoding::F32,
             shape,
-            data: Cow::Owned(values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            data: Data::Owned(values.iter().flat_map(|v| v.to_le_bytes()).collect()),
         }
     }
 
@@ -84,7 +85,7 @@ impl HostTensor<'_> {
             return Ok(HostTensor {
                 encoding,
                 shape: self.shape.clone(),
-                data: Cow::Borrowed(&self.data),
+                data: Data::Borrowed(&self.data),
             });
         }
         let values = self.to_f32()?;
@@ -103,7 +104,7 @@ impl HostTensor<'_> {
         Ok(HostTensor {
             encoding,
             shape: self.shape.clone(),
-            data: Cow::Owned(data),
+            data: Data::Owned(data),
         })
     }
 
@@ -129,12 +130,12 @@ impl HostTensor<'_> {
         Ok(HostTensor::from_f32(self.shape.clone(), &values))
     }
 
-    /// Copies out of any memory map.
-    pub fn into_owned(self) -> HostTensor<'static> {
+    /// The same without what it borrows; mapped bytes stay in their file.
+    pub fn kept(self) -> HostTensor<'static> {
         HostTensor {
             encoding: self.encoding,
             shape: self.shape,
-            data: Cow::Owned(self.data.into_owned()),
+            data: self.data.kept(),
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn unit_rows<'a>(tensor: HostTensor<'a>) -> Result<HostTensor<'a>> {
             .for_each(|v| *v = (f64::from(*v) / length) as f32);
     }
     let plain = HostTensor::from_f32(tensor.shape.clone(), &values);
-    Ok(plain.to_encoding(tensor.encoding)?.into_owned())
+    Ok(plain.to_encoding(tensor.encoding)?.kept())
 }
 
 /// Rows of each head with pairs side by side → pairs half of `rotary` apart.
@@ -102,9 +102,9 @@ mod tests {
             .map(|i| ((i * 37 % 64) as f32 - 31.5) / 148.0)
             .collect();
         let rows = unit_rows(HostTensor::from_f32(vec![1, 64], &values)).unwrap();
-        let blocks = rows.to_encoding(Encoding::Q8_0).unwrap().into_owned();
+        let blocks = rows.to_encoding(Encoding::Q8_0).unwrap().kept();
         let again = unit_rows(blocks.clone()).unwrap();
-        assert_eq!(again.data, blocks.data);
+        assert_eq!(*again.data, *blocks.data);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Read-only bytes: a mapped file, or bytes that the binary itself carries.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::{Error, Result};
 
@@ -11,13 +13,14 @@ enum Source {
     Static(&'static [u8]),
 }
 
-/// A file mapped read-only, or what stands for one.
-pub struct Map(Source);
+/// A file mapped read-only, or what stands for one; a clone is the same map.
+#[derive(Clone)]
+pub struct Map(Arc<Source>);
 
 impl Map {
     /// Bytes of the binary itself.
     pub fn from_static(bytes: &'static [u8]) -> Self {
-        Self(Source::Static(bytes))
+        Self(Arc::new(Source::Static(bytes)))
     }
 
     /// Maps the whole of `path`.
@@ -34,7 +37,7 @@ impl Map {
         // file that another process truncates meanwhile ends this process with SIGBUS; model
         // files are written once, under a temporary name, and renamed.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
-        Ok(Self(Source::File(map)))
+        Ok(Self(Arc::new(Source::File(map))))
     }
 
     /// Lets the system take back the memory of all that has been read so far; it comes back from the
@@ -42,7 +45,7 @@ impl Map {
     /// read, some of them megabytes, and hundreds of tensors have ends.)
     pub fn release(&self) {
         #[cfg(unix)]
-        if let Source::File(map) = &self.0 {
+        if let Source::File(map) = &*self.0 {
             // SAFETY: the map is read-only and of a file, so a dropped page is read from the file
             // anew; no byte that anyone can see changes.
             let advised = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
@@ -51,9 +54,20 @@ impl Map {
         }
     }
 
+    /// Asks the system to read `range` from the disk before it is used.
+    pub(super) fn will_need(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if let Source::File(map) = &*self.0 {
+            // Advice that is not taken costs time, nothing else.
+            let _ = map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
+        }
+        #[cfg(not(unix))]
+        drop(range);
+    }
+
     /// The file's content.
     pub fn bytes(&self) -> &[u8] {
-        match &self.0 {
+        match &*self.0 {
             Source::File(map) => map,
             Source::Static(bytes) => bytes,
         }

@@ -5,6 +5,7 @@
 //! names (those of GGUF: `blk.3.attn_q.weight`), fused tensors already taken apart.
 
 mod canonical;
+mod data;
 pub mod export;
 mod folder;
 pub mod gguf;
@@ -19,11 +20,11 @@ mod safetensors;
 mod sum;
 pub mod xor;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use canonical::Weights;
+pub use data::{Data, Mapped};
 pub use folder::{open_file, open_folder};
 pub use host::HostTensor;
 pub use map::Map;
@@ -81,11 +82,11 @@ pub trait Checkpoint: Send + Sync {
     /// Every tensor, by its stored name.
     fn tensors(&self) -> &BTreeMap<String, TensorInfo>;
 
-    /// One tensor's bytes, little-endian, row by row; borrowed from a memory map where possible.
+    /// One tensor's bytes, little-endian, row by row; in a memory map where possible.
     ///
     /// # Errors
     /// If there is no such tensor or its file cannot be read.
-    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>>;
+    fn read(&self, name: &str) -> Result<Data<'_>>;
 
     /// Lets go of the memory that reading a tensor, and whatever its file gave before, took.
     fn release(&self, _name: &str) {}

@@ -1,10 +1,9 @@
 //! Several files of one checkpoint, each with its part of every matrix, seen as one.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, TensorInfo};
+use super::{Checkpoint, Data, TensorInfo};
 use crate::arch::{Join, ParallelFiles};
 use crate::{Error, Result};
 
@@ -103,7 +102,7 @@ impl Checkpoint for Parallel {
         &self.tensors
     }
 
-    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
+    fn read(&self, name: &str) -> Result<Data<'_>> {
         let parts = self.parts.iter().map(|part| part.read(name));
         let mut parts = parts.collect::<Result<Vec<_>>>()?;
         let (Some(join), Some(info)) = (self.joins.get(name), self.tensors.get(name)) else {
@@ -113,7 +112,7 @@ impl Checkpoint for Parallel {
         match join {
             Join::Copies => {
                 let first = parts.remove(0);
-                if let Some(i) = parts.iter().position(|part| *part != first) {
+                if let Some(i) = parts.iter().position(|part| **part != *first) {
                     let message =
                         format!("differs from that of {}", self.parts[0].path().display());
                     return Err(Error::tensor(self.parts[i + 1].path(), name, message));
@@ -122,7 +121,7 @@ impl Checkpoint for Parallel {
             }
             Join::Rows => parts.iter().for_each(|part| out.extend_from_slice(part)),
             Join::Halves => {
-                let half = |part: &Cow<'_, [u8]>| part.len() / 2;
+                let half = |part: &Data<'_>| part.len() / 2;
                 parts
                     .iter()
                     .for_each(|p| out.extend_from_slice(&p[..half(p)]));
@@ -140,7 +139,7 @@ impl Checkpoint for Parallel {
                 }
             }
         }
-        Ok(Cow::Owned(out))
+        Ok(Data::Owned(out))
     }
 
     fn release(&self, name: &str) {

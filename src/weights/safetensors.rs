@@ -1,13 +1,12 @@
 //! Safetensors, single or sharded with an index (`model.safetensors.index.json`).
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
-use super::{Checkpoint, Map, TensorInfo};
+use super::{Checkpoint, Data, Map, Mapped, TensorInfo};
 use crate::quant::Encoding;
 use crate::{Error, Result};
 
@@ -153,14 +152,13 @@ impl Checkpoint for Safetensors {
         &self.tensors
     }
 
-    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
+    fn read(&self, name: &str) -> Result<Data<'_>> {
         let (Some(info), Some(place)) = (self.tensors.get(name), self.places.get(name)) else {
             return Err(Error::tensor(&self.path, name, "not in the checkpoint"));
         };
         let (file, map) = &self.shards[place.shard];
-        map.bytes()
-            .get(place.begin..place.begin + info.bytes)
-            .map(Cow::Borrowed)
+        Mapped::new(map, place.begin..place.begin + info.bytes)
+            .map(Data::Mapped)
             .ok_or_else(|| Error::tensor(file, name, "reaches past the end of the file"))
     }
 

@@ -1,11 +1,10 @@
 //! A model published as its difference from another (`tatsu-lab/alpaca-7b-wdiff`): the two are
 //! added. Reference: `weight_diff.py` of tatsu-lab/stanford_alpaca.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, HostTensor, TensorInfo};
+use super::{Checkpoint, Data, HostTensor, TensorInfo};
 use crate::quant::Encoding;
 use crate::{Error, Result};
 
@@ -73,7 +72,7 @@ impl Checkpoint for Sum {
         &self.tensors
     }
 
-    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
+    fn read(&self, name: &str) -> Result<Data<'_>> {
         let mut sum = numbers(self.difference.as_ref(), name)?;
         let mut base = numbers(self.base.as_ref(), name)?;
         let cols = match self.tensors.get(name).map(|t| t.shape.as_slice()) {
@@ -94,7 +93,7 @@ impl Checkpoint for Sum {
             }
         }
         sum.iter_mut().zip(base).for_each(|(s, b)| *s += b);
-        Ok(Cow::Owned(
+        Ok(Data::Owned(
             sum.iter().flat_map(|v| v.to_le_bytes()).collect(),
         ))
     }

@@ -1,6 +1,5 @@
 //! Packed integers against the weights that they stand for, as the generator computed them.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use wick::nn::Storage;
 use wick::quant::Encoding;
 use wick::quantize::to_gguf;
 use wick::weights::packed::{Bits, Fit, GptqOptions, Packed, Scheme, Zeros};
-use wick::weights::{Checkpoint, HostTensor, PyTorch, Safetensors, TensorInfo};
+use wick::weights::{Checkpoint, Data, HostTensor, PyTorch, Safetensors, TensorInfo};
 
 use super::common::{load, session};
 use super::{Contents, contents, data};
@@ -124,7 +123,7 @@ fn fits(folder: &Path, tensor: &str, encoding: Encoding) -> bool {
     let blocks = HostTensor {
         encoding,
         shape: checkpoint.tensors()[tensor].shape.clone(),
-        data: Cow::Owned(blocks),
+        data: Data::Owned(blocks),
     };
     assert_eq!(
         blocks.to_f32().unwrap(),
@@ -347,8 +346,8 @@ impl Checkpoint for Memory {
         &self.1
     }
 
-    fn read(&self, name: &str) -> wick::Result<Cow<'_, [u8]>> {
-        Ok(Cow::Borrowed(&self.0[name].1))
+    fn read(&self, name: &str) -> wick::Result<Data<'_>> {
+        Ok(Data::Borrowed(&self.0[name].1))
     }
 
     fn files(&self) -> Vec<PathBuf> {

@@ -1,5 +1,7 @@
 //! The orders in which kernels read weights.
 //!
+//! A few tokens meet [`Q8_0`] row by row, as files have it ([`Q8Rows`]); all else is in panels.
+//!
 //! A panel is [`PANEL`] rows side by side. Integer panels are cut along the columns into blocks
 //! of [`BLOCK`]; within a block the codes stand in eight groups of four columns, each group
 //! `[PANEL][4]`, so that one vector load brings the same four columns of many rows and sums need
@@ -196,6 +198,28 @@ impl IntPanel<'_> {
 pub struct FloatPanel<'a> {
     pub data: &'a [u8],
     pub cols: usize,
+}
+
+/// Bytes of a block of [`Q8_0`] in a file: the scale in f16, then 32 signed codes.
+pub const Q8_BYTES: usize = 2 + BLOCK;
+
+/// The most tokens that the kernels of [`Q8Rows`] take: more are worth a panel.
+pub const ROW_TOKENS: usize = 4;
+
+/// At most [`PANEL`] rows of [`Q8_0`], one behind the other as in a file.
+#[derive(Clone, Copy)]
+pub struct Q8Rows<'a> {
+    pub data: &'a [u8],
+    pub rows: usize,
+    /// Blocks of each row.
+    pub blocks: usize,
+}
+
+impl Q8Rows<'_> {
+    /// Panics unless the data hold all the rows: what every kernel's reads rest on.
+    pub fn check(&self) {
+        assert!(self.rows <= PANEL && self.data.len() >= self.rows * self.blocks * Q8_BYTES);
+    }
 }
 
 /// A float type of weights.

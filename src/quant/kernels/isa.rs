@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::activations::{self, Quantized};
-use super::forms::{Float, FloatPanel, Form, IntPanel, Tile};
+use super::forms::{Float, FloatPanel, Form, IntPanel, Q8_0, Q8Rows, Tile};
 use super::lanes::{self, Vectorized};
 #[cfg(target_arch = "aarch64")]
 use super::neon;
@@ -12,6 +12,7 @@ use super::peak::{self, Multiply};
 use super::portable;
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx2::vnni, avx512};
+use crate::quant::pack;
 
 /// An instruction set that this machine has. A value other than [`Isa::PORTABLE`] comes only from
 /// a check of the machine, which is what makes the kernels safe to call.
@@ -180,6 +181,40 @@ impl Isa {
             Set::Avx512 => unsafe { avx512::float_tile(float, panel, x, out) },
             #[cfg(target_arch = "aarch64")]
             Set::Neon | Set::Dotprod => neon::float_tile(float, panel, x, out),
+        }
+    }
+
+    /// Rows of activations `t0..` times rows of Q8_0; as many as `out` has, at most
+    /// [`super::forms::ROW_TOKENS`].
+    pub fn q8_rows(self, rows: &Q8Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
+        match self.0 {
+            Set::Portable => portable::q8_rows(rows, x, t0, out),
+            // SAFETY: such a value exists only on machines with these features.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => unsafe { avx2::q8_rows(None, rows, x, t0, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Set::AvxVnni(e) => unsafe { avx2::q8_rows(Some(e), rows, x, t0, out) },
+            // SAFETY: as above; wider vectors would hold two blocks, whose scales differ.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe {
+                avx2::q8_rows(Some(vnni::Encoding::Evex), rows, x, t0, out);
+            },
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => neon::q8_rows(rows, x, t0, out),
+            // SAFETY: such a value exists only on machines with dot products.
+            #[cfg(target_arch = "aarch64")]
+            Set::Dotprod => unsafe { neon::q8_rows_dotprod(rows, x, t0, out) },
+        }
+    }
+
+    /// Rows of Q8_0 to a panel. What missing rows would be stays as it is.
+    pub fn q8_panel(self, rows: &Q8Rows<'_>, out: &mut [u8]) {
+        match self.0 {
+            // SAFETY: such a value exists only on machines with these features.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 | Set::AvxVnni(_) | Set::Avx512 => unsafe { avx2::q8_panel(rows, out) },
+            _ => pack::panel::<Q8_0>(rows.data, rows.blocks, out),
         }
     }
 

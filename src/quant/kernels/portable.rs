@@ -5,7 +5,8 @@ use half::{bf16, f16};
 
 use super::activations::Quantized;
 use super::forms::{
-    BLOCK, Codes, Float, FloatPanel, Form, GROUP, IQ4_NL_VALUES, IntPanel, PANEL, Scales, Tile,
+    BLOCK, Codes, Float, FloatPanel, Form, GROUP, IQ4_NL_VALUES, IntPanel, PANEL, Q8_BYTES, Q8Rows,
+    Scales, Tile,
 };
 
 /// Tokens of a tile.
@@ -215,5 +216,47 @@ pub fn int_row<F: Form>(panel: &IntPanel<'_>, r: usize, out: &mut [f32]) {
             let h = k / (BLOCK / 2);
             *o = s.scale[h][r] * code + s.min[h][r];
         }
+    }
+}
+
+/// The scale and the codes of a block of [`Q8Rows`].
+fn q8_block(block: &[u8; Q8_BYTES]) -> (f32, [i8; BLOCK]) {
+    let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
+    (scale, std::array::from_fn(|k| block[2 + k] as i8))
+}
+
+/// Rows of activations `t0..` times rows of Q8_0.
+pub fn q8_rows(rows: &Q8Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
+    rows.check();
+    x.check(t0, out.len(), rows.blocks);
+    out.fill([0.0; PANEL]);
+    let all = rows.data.as_chunks::<Q8_BYTES>().0;
+    for (r, row) in all
+        .chunks_exact(rows.blocks.max(1))
+        .take(rows.rows)
+        .enumerate()
+    {
+        for (b, block) in row.iter().enumerate() {
+            let (scale, codes) = q8_block(block);
+            for (t, out) in (t0..).zip(out.iter_mut()) {
+                let a = &x.codes[t * x.stride + b * BLOCK..][..BLOCK];
+                let products = codes
+                    .iter()
+                    .zip(a)
+                    .map(|(&w, &a)| i32::from(w) * i32::from(a));
+                let dot: i32 = products.sum();
+                out[r] += scale * (x.meta[t * x.blocks + b][0] * dot as f32);
+            }
+        }
+    }
+}
+
+/// Row `r` of Q8_0 as f32.
+pub fn q8_row(data: &[u8], r: usize, out: &mut [f32]) {
+    let blocks = out.len() / BLOCK;
+    let row = &data.as_chunks::<Q8_BYTES>().0[r * blocks..(r + 1) * blocks];
+    for (block, out) in row.iter().zip(out.as_chunks_mut::<BLOCK>().0) {
+        let (scale, codes) = q8_block(block);
+        *out = codes.map(|c| scale * f32::from(c));
     }
 }

@@ -1,4 +1,4 @@
-//! Matrix products: activations prepared once, panels spread over the threads, tokens in tiles.
+//! Matrix products: activations prepared once, rows spread over the threads, tokens in tiles.
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::activations::{Columns, Quantized, QuantizedRows, next_tile};
-use super::forms::{BLOCK, Float, FloatPanel, Form, IntPanel, PANEL, Tile};
+use super::forms::{
+    BLOCK, Float, FloatPanel, Form, IntPanel, PANEL, Q8_0, Q8_BYTES, Q8Rows, ROW_TOKENS, Tile,
+};
 use super::{Isa, pool};
 use crate::quant::Encoding;
 
@@ -14,21 +16,45 @@ use crate::quant::Encoding;
 const SMALL: usize = 1 << 17;
 /// Bytes of activations that stay in a core's second-level cache while panels stream by.
 const CHUNK: usize = 512 << 10;
+/// Bytes of panels made of rows that stay there while the activations stream by,
+const GROUP: usize = 512 << 10;
+/// in pieces of so many bytes.
+const PIECE: usize = 128 << 10;
 /// The most tokens that any set takes in a tile.
 const MAX_TILE: usize = 24;
 
-/// The kind of numbers in a matrix's panels.
+/// How a matrix lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Numbers {
-    /// Codes and scales, in the form that the encoding names.
-    Int(Encoding),
-    Float(Float),
+pub enum Layout {
+    /// Panels of codes and scales, in the form that the encoding names.
+    IntPanels(Encoding),
+    /// Rows of Q8_0 as files have them.
+    Q8Rows,
+    /// Panels of floats.
+    FloatPanels(Float),
 }
 
-/// A matrix in panels.
+impl Layout {
+    /// The layout in which kernels read an encoding, if there are any for it ([`bytes`]).
+    pub fn of(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::F16 => Self::FloatPanels(Float::F16),
+            Encoding::BF16 => Self::FloatPanels(Float::BF16),
+            Encoding::F32 => Self::FloatPanels(Float::F32),
+            Encoding::Q8_0 => Self::Q8Rows,
+            _ => Self::IntPanels(encoding),
+        }
+    }
+
+    fn is_int(self) -> bool {
+        !matches!(self, Self::FloatPanels(_))
+    }
+}
+
+/// A matrix in memory.
 #[derive(Clone, Copy)]
-pub struct Panels<'a> {
-    pub numbers: Numbers,
+pub struct Stored<'a> {
+    pub layout: Layout,
     pub rows: usize,
     pub cols: usize,
     pub data: &'a [u8],
@@ -52,27 +78,39 @@ macro_rules! with_form {
 }
 pub(crate) use with_form;
 
-impl<'a> Panels<'a> {
-    /// Number of panels; the last may have rows to spare.
-    pub fn count(&self) -> usize {
+impl<'a> Stored<'a> {
+    /// How often [`PANEL`] rows there are; the last time perhaps fewer.
+    fn panels(&self) -> usize {
         self.rows.div_ceil(PANEL)
     }
 
-    /// Integer panel `p`.
-    pub fn int<F: Form>(&self, p: usize) -> IntPanel<'a> {
-        let bytes = self.data.len() / self.count().max(1);
+    /// Panel `p` of codes.
+    fn int(&self, p: usize) -> IntPanel<'a> {
+        let bytes = self.data.len() / self.panels().max(1);
         IntPanel {
             data: &self.data[p * bytes..(p + 1) * bytes],
             blocks: self.cols / BLOCK,
         }
     }
 
-    /// Float panel `p`.
-    pub fn float(&self, float: Float, p: usize) -> FloatPanel<'a> {
+    /// Panel `p` of floats.
+    fn float(&self, float: Float, p: usize) -> FloatPanel<'a> {
         let bytes = self.cols * PANEL * float.bytes();
         FloatPanel {
             data: &self.data[p * bytes..(p + 1) * bytes],
             cols: self.cols,
+        }
+    }
+
+    /// The rows of Q8_0 that would be panel `p`.
+    fn q8(&self, p: usize) -> Q8Rows<'a> {
+        let rows = p * PANEL..((p + 1) * PANEL).min(self.rows);
+        let blocks = self.cols / BLOCK;
+        let row = blocks * Q8_BYTES;
+        Q8Rows {
+            data: &self.data[rows.start * row..rows.end * row],
+            rows: rows.len(),
+            blocks,
         }
     }
 }
@@ -153,7 +191,7 @@ thread_local! {
 ///
 /// # Panics
 /// If `x` is not as long as the shapes say, or the matrices differ in columns.
-pub fn multiply(isa: Isa, x: &[f32], t: usize, matrices: &[Panels<'_>]) -> Vec<Vec<f32>> {
+pub fn multiply(isa: Isa, x: &[f32], t: usize, matrices: &[Stored<'_>]) -> Vec<Vec<f32>> {
     let cols = matrices.first().map_or(0, |w| w.cols);
     if cols == 0 || t == 0 {
         return matrices.iter().map(|w| vec![0.0; t * w.rows]).collect();
@@ -166,12 +204,11 @@ pub fn multiply(isa: Isa, x: &[f32], t: usize, matrices: &[Panels<'_>]) -> Vec<V
         .iter()
         .map(|w| Vec::with_capacity(t * w.rows))
         .collect();
-    let is_int = |w: &Panels<'_>| matches!(w.numbers, Numbers::Int(_));
     SCRATCH.with_borrow_mut(|(quantized, room)| {
-        if matrices.iter().any(is_int) {
+        if matrices.iter().any(|w| w.layout.is_int()) {
             quantize(isa, x, t, cols, quantized);
         }
-        let floats = !matrices.iter().all(is_int);
+        let floats = !matrices.iter().all(|w| w.layout.is_int());
         let columns = floats.then(|| Columns::new(x, cols, isa.float_tile_tokens(), room));
         let job = Job {
             isa,
@@ -184,15 +221,15 @@ pub fn multiply(isa: Isa, x: &[f32], t: usize, matrices: &[Panels<'_>]) -> Vec<V
             .zip(matrices)
             .map(|(out, w)| Disjoint::new(&mut out.spare_capacity_mut()[..t * w.rows]))
             .collect();
-        let panels: usize = matrices.iter().map(Panels::count).sum();
+        let panels: usize = matrices.iter().map(Stored::panels).sum();
         let run = |range: Range<usize>| {
             let mut first = 0;
             for (w, out) in matrices.iter().zip(&outs) {
-                let mine = range.start.max(first)..range.end.min(first + w.count());
+                let mine = range.start.max(first)..range.end.min(first + w.panels());
                 if !mine.is_empty() {
-                    job.panels(w, mine.start - first..mine.end - first, out);
+                    job.run(w, mine.start - first..mine.end - first, out);
                 }
-                first += w.count();
+                first += w.panels();
             }
         };
         if panels * PANEL * cols * t < SMALL {
@@ -247,38 +284,59 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// A range of a matrix's panels times all tokens.
-    fn panels(&self, w: &Panels<'_>, panels: Range<usize>, out: &Disjoint<MaybeUninit<f32>>) {
+    fn run(&self, w: &Stored<'_>, panels: Range<usize>, out: &Disjoint<MaybeUninit<f32>>) {
         let (isa, x) = (self.isa, self.quantized);
-        match (w.numbers, &self.columns) {
-            (Numbers::Int(encoding), _) => with_form!(encoding, F => {
-                let max = isa.int_tile_tokens::<F>();
-                // A row of activations: a byte for each code, 24 bytes for each block's scales.
-                self.tiles(w, panels, (w.cols * 7 / 4, max), out, |p, t0, out| {
-                    isa.int_tile::<F>(&w.int::<F>(p), x, t0, out);
+        match (w.layout, &self.columns) {
+            (Layout::IntPanels(encoding), _) => with_form!(encoding, F => {
+                let order = Order::of_codes(CHUNK, w.cols, isa.int_tile_tokens::<F>());
+                self.tiles(w, panels, order, out, |p, t0, out| {
+                    isa.int_tile::<F>(&w.int(p), x, t0, out);
                 });
             }, _ => unreachable!("{encoding} panels")),
-            (Numbers::Float(float), Some(columns)) => {
-                let max = isa.float_tile_tokens();
-                self.tiles(w, panels, (w.cols * 4, max), out, |p, t0, out| {
-                    isa.float_tile(float, &w.float(float, p), columns.tile(t0, out.len()), out);
+            (Layout::Q8Rows, _) if self.t <= ROW_TOKENS => {
+                let order = Order::of_codes(CHUNK, w.cols, ROW_TOKENS);
+                self.tiles(w, panels, order, out, |p, t0, out| {
+                    isa.q8_rows(&w.q8(p), x, t0, out);
                 });
             }
-            (Numbers::Float(_), None) => unreachable!("columns are laid out for float panels"),
+            (Layout::Q8Rows, _) => {
+                let order = Order::of_codes(PIECE, w.cols, isa.int_tile_tokens::<Q8_0>());
+                let blocks = w.cols / BLOCK;
+                // A panel of a matrix that is in memory: it does not overflow.
+                let bytes = Q8_0::panel_bytes(blocks).unwrap_or(0);
+                in_groups(panels, bytes, |group, room| {
+                    for (p, panel) in group.clone().zip(room.chunks_exact_mut(bytes)) {
+                        isa.q8_panel(&w.q8(p), panel);
+                    }
+                    self.tiles(w, group.clone(), order, out, |p, t0, out| {
+                        let data = &room[(p - group.start) * bytes..][..bytes];
+                        isa.int_tile::<Q8_0>(&IntPanel { data, blocks }, x, t0, out);
+                    });
+                });
+            }
+            (Layout::FloatPanels(float), Some(columns)) => {
+                let order = Order::new(CHUNK, w.cols * 4, isa.float_tile_tokens());
+                self.tiles(w, panels, order, out, |p, t0, out| {
+                    let x = columns.tile(t0, out.len());
+                    isa.float_tile(float, &w.float(float, p), x, out);
+                });
+            }
+            (Layout::FloatPanels(_), None) => {
+                unreachable!("columns are laid out for float panels")
+            }
         }
     }
 
-    /// Calls `tile(panel, first token, out)` for every tile of the panels, in an order that keeps
-    /// a chunk of tokens (`row_bytes` each, at most `max` to a tile) in the cache.
+    /// Calls `tile(panel, first token, out)` for every tile of the panels, chunk by chunk.
     fn tiles(
         &self,
-        w: &Panels<'_>,
+        w: &Stored<'_>,
         panels: Range<usize>,
-        (row_bytes, max): (usize, usize),
+        order: Order,
         out: &Disjoint<MaybeUninit<f32>>,
         tile: impl Fn(usize, usize, &mut Tile),
     ) {
-        // Whole tiles, so that chunks cut the tokens as `Columns` did.
-        let chunk = (CHUNK / row_bytes.max(1)).max(1).next_multiple_of(max);
+        let Order { chunk, max } = order;
         let mut room = [[0f32; PANEL]; MAX_TILE];
         for chunk_start in (0..self.t).step_by(chunk) {
             let chunk_end = (chunk_start + chunk).min(self.t);
@@ -308,32 +366,77 @@ impl Job<'_> {
     }
 }
 
+/// In what order a part of a matrix meets the tokens.
+#[derive(Clone, Copy)]
+struct Order {
+    /// Tokens that stay in the cache while the panels stream by.
+    chunk: usize,
+    /// The most tokens of a tile.
+    max: usize,
+}
+
+impl Order {
+    /// For `room` bytes of quantized activations: a byte for each code, 24 for each block's scales.
+    fn of_codes(room: usize, cols: usize, max: usize) -> Self {
+        Self::new(room, cols * 7 / 4, max)
+    }
+
+    /// For `room` bytes of activations, `row_bytes` a token.
+    fn new(room: usize, row_bytes: usize, max: usize) -> Self {
+        // Whole tiles, so that chunks cut the tokens as `Columns` did.
+        let chunk = (room / row_bytes.max(1)).max(1).next_multiple_of(max);
+        Self { chunk, max }
+    }
+}
+
+/// Calls `f` with groups of the panels and room for each, `bytes` a panel, that stays in the cache.
+fn in_groups(panels: Range<usize>, bytes: usize, mut f: impl FnMut(Range<usize>, &mut [u8])) {
+    thread_local! {
+        static ROOM: RefCell<Vec<u8>> = RefCell::default();
+    }
+    const LINE: usize = 64;
+    ROOM.with_borrow_mut(|room| {
+        let n = (GROUP / bytes.max(1)).max(1).min(panels.len());
+        if room.len() < n * bytes + LINE {
+            room.resize(n * bytes + LINE, 0);
+        }
+        let at = room.as_ptr().align_offset(LINE);
+        for first in panels.clone().step_by(n.max(1)) {
+            let group = first..(first + n).min(panels.end);
+            let len = group.len() * bytes;
+            f(group, &mut room[at..at + len]);
+        }
+    });
+}
+
 /// Row `r` of a matrix as f32.
-pub fn row(w: &Panels<'_>, r: usize, out: &mut [f32]) {
-    let (p, r) = (r / PANEL, r % PANEL);
-    match w.numbers {
-        Numbers::Float(float) => {
-            let panel = w.float(float, p);
+pub fn row(w: &Stored<'_>, r: usize, out: &mut [f32]) {
+    match w.layout {
+        Layout::FloatPanels(float) => {
+            let panel = w.float(float, r / PANEL);
             for (k, o) in out.iter_mut().enumerate() {
-                *o = super::portable::float_at(float, panel.data, k * PANEL + r);
+                *o = super::portable::float_at(float, panel.data, k * PANEL + r % PANEL);
             }
         }
-        Numbers::Int(encoding) => with_form!(encoding, F => {
-            super::portable::int_row::<F>(&w.int::<F>(p), r, out)
+        Layout::Q8Rows => super::portable::q8_row(w.data, r, out),
+        Layout::IntPanels(encoding) => with_form!(encoding, F => {
+            super::portable::int_row::<F>(&w.int(r / PANEL), r % PANEL, out)
         }, _ => unreachable!("{encoding} panels")),
     }
 }
 
-/// Bytes that a matrix takes in panels; `None` if that overflows or there are no kernels for the
-/// encoding.
-pub fn bytes(numbers: Numbers, rows: usize, cols: usize) -> Option<usize> {
-    let panel = match numbers {
-        Numbers::Float(float) => cols.checked_mul(PANEL * float.bytes())?,
-        Numbers::Int(encoding) => with_form!(encoding, F => {
-            <F as Form>::panel_bytes(cols / BLOCK)?
-        }, _ => return None),
-    };
-    rows.div_ceil(PANEL).checked_mul(panel)
+/// Bytes that a matrix takes; `None` if that overflows or there are no kernels for it.
+pub fn bytes(layout: Layout, rows: usize, cols: usize) -> Option<usize> {
+    match layout {
+        Layout::FloatPanels(float) => {
+            let panel = cols.checked_mul(PANEL * float.bytes())?;
+            rows.div_ceil(PANEL).checked_mul(panel)
+        }
+        Layout::Q8Rows => rows.checked_mul(cols / BLOCK)?.checked_mul(Q8_BYTES),
+        Layout::IntPanels(encoding) => with_form!(encoding, F => {
+            rows.div_ceil(PANEL).checked_mul(<F as Form>::panel_bytes(cols / BLOCK)?)
+        }, _ => None),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Reading GGUF (versions 2 and 3, little-endian) from a memory map, every length checked
 //! against what is left of the file before anything is allocated.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Array, DEFAULT_ALIGNMENT, Metadata, Value};
 use crate::quant::Encoding;
-use crate::weights::{Checkpoint, Map, TensorInfo};
+use crate::weights::{Checkpoint, Data, Map, Mapped, TensorInfo};
 use crate::{Error, Result};
 
 /// ggml's own limit (`GGML_MAX_DIMS`).
@@ -150,12 +149,10 @@ impl Checkpoint for Gguf {
         &self.tensors
     }
 
-    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
-        let bytes = self
-            .range(name)
-            .and_then(|(map, range)| map.bytes().get(range));
-        bytes
-            .map(Cow::Borrowed)
+    fn read(&self, name: &str) -> Result<Data<'_>> {
+        self.range(name)
+            .and_then(|(map, range)| Mapped::new(map, range))
+            .map(Data::Mapped)
             .ok_or_else(|| Error::tensor(self.path(), name, "not in the file"))
     }
 

@@ -2,14 +2,12 @@
 //! int32 `[groups, out/8]` hold eight outputs per word in the order 0 2 4 6 1 3 5 7 from the
 //! lowest nibble; `X.scales` `[groups, out]`. `w = (q − zero) · scale`.
 
-use std::borrow::Cow;
-
 use super::gptq::word;
 use super::matrix::{Integers, Matrix};
 use super::{FLOATS, Open, Parts, stems};
 use crate::Result;
 use crate::quant::Encoding;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Data};
 
 /// The bit at which each of eight outputs begins in its word.
 const SHIFTS: [u32; 8] = [0, 16, 4, 20, 8, 24, 12, 28];
@@ -69,8 +67,8 @@ struct Rows<'a> {
     n_rows: usize,
     group_size: usize,
     scales: Vec<f32>,
-    qweight: Cow<'a, [u8]>,
-    qzeros: Cow<'a, [u8]>,
+    qweight: Data<'a>,
+    qzeros: Data<'a>,
 }
 
 impl Integers for Rows<'_> {

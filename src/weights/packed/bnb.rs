@@ -9,15 +9,13 @@
 //! stand as JSON in a tensor called `X.weight.quant_state.bitsandbytes__nf4` (or `fp4`). The
 //! library rounds the result to the model's f16 or bf16; here it stays f32.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 
 use super::matrix::{Integers, Matrix, Values};
 use super::{FLOATS, Open, Parts, stems};
 use crate::Result;
 use crate::quant::Encoding;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Data};
 
 /// Real ones have about 300 bytes.
 const MAX_STATE: usize = 64 << 10;
@@ -86,7 +84,7 @@ impl Int8 {
 
 struct Int8Rows<'a> {
     scales: Vec<f32>,
-    data: Cow<'a, [u8]>,
+    data: Data<'a>,
 }
 
 impl Integers for Int8Rows<'_> {
@@ -290,7 +288,7 @@ struct FourRows<'a> {
     block_size: usize,
     quant_map: [f32; 16],
     absmax: Vec<f32>,
-    data: Cow<'a, [u8]>,
+    data: Data<'a>,
 }
 
 impl Values for FourRows<'_> {

@@ -2,12 +2,10 @@
 //! `X.weight` int8, transposed to `[in, out]` there, and `X.scale` `[out]` in f32;
 //! `w = q · scale`. Files with the matrix as `[out, in]` are read too.
 
-use std::borrow::Cow;
-
 use super::matrix::{Integers, Matrix};
 use super::{FLOATS, Open, Parts, stems};
 use crate::quant::Encoding;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Data};
 use crate::{Error, Result};
 
 #[derive(Debug, Clone)]
@@ -103,7 +101,7 @@ impl Layer {
         let data = checkpoint.read(&format!("{}{WEIGHT}", self.stem))?;
         let data = match self.order {
             Order::OutIn => data,
-            Order::InOut => Cow::Owned(transposed(&data, self.rows)),
+            Order::InOut => Data::Owned(transposed(&data, self.rows)),
         };
         Ok(Matrix::Integers(Box::new(Rows {
             scales: parts.f32s(SCALE)?,
@@ -131,7 +129,7 @@ fn transposed(data: &[u8], out: usize) -> Vec<u8> {
 
 struct Rows<'a> {
     scales: Vec<f32>,
-    data: Cow<'a, [u8]>,
+    data: Data<'a>,
 }
 
 impl Integers for Rows<'_> {

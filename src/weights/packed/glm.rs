@@ -2,13 +2,11 @@
 //! one `X.weight_scale` per output row. INT4 packs two signed nibbles per byte along the input,
 //! the even column in the high nibble. `w = q · scale`.
 
-use std::borrow::Cow;
-
 use super::matrix::{Integers, Matrix};
 use super::{FLOATS, Open, Parts, stems};
 use crate::Result;
 use crate::quant::Encoding;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Data};
 
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
@@ -64,7 +62,7 @@ impl Layer {
 struct Rows<'a> {
     bits: Bits,
     scales: Vec<f32>,
-    data: Cow<'a, [u8]>,
+    data: Data<'a>,
 }
 
 impl Integers for Rows<'_> {

@@ -5,13 +5,11 @@
 //!
 //! Format v1 stores the zero point less one (modulo `2^bits`), v2 stores it as it is.
 
-use std::borrow::Cow;
-
 use super::matrix::{Integers, Matrix};
 use super::{FLOATS, Open, Parts, stems};
 use crate::Result;
 use crate::quant::Encoding;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Data};
 
 /// What the configuration says of all layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,7 +193,7 @@ struct Rows<'a> {
     scales: Vec<f32>,
     /// `[in]`.
     groups: Vec<usize>,
-    qweight: Cow<'a, [u8]>,
+    qweight: Data<'a>,
 }
 
 impl Integers for Rows<'_> {

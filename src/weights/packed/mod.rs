@@ -15,7 +15,6 @@ mod gptq;
 mod matrix;
 mod scheme;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +24,7 @@ pub use gptq::{Options as GptqOptions, Zeros};
 pub use scheme::{KEY, Scheme};
 
 use self::matrix::{Matrix, dequantize, exact_blocks};
-use super::{Checkpoint, HostTensor, TensorInfo};
+use super::{Checkpoint, Data, HostTensor, TensorInfo};
 use crate::quant::Encoding;
 use crate::{Error, Result};
 
@@ -129,12 +128,12 @@ impl Checkpoint for Packed {
         &self.tensors
     }
 
-    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
+    fn read(&self, name: &str) -> Result<Data<'_>> {
         match self.layers.get(name) {
             None => self.inner.read(name),
             Some(layer) => {
                 let matrix = layer.matrix(self.inner.as_ref())?;
-                Ok(Cow::Owned(dequantize(&matrix, layer.shape)))
+                Ok(Data::Owned(dequantize(&matrix, layer.shape)))
             }
         }
     }
@@ -221,7 +220,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    fn bytes(&self, suffix: &str) -> Result<Cow<'a, [u8]>> {
+    fn bytes(&self, suffix: &str) -> Result<Data<'a>> {
         self.checkpoint.read(&format!("{}{suffix}", self.stem))
     }
 

@@ -8,13 +8,12 @@ mod unpickle;
 mod value;
 mod zip;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use self::container::Content;
 use super::safetensors::{read_index, shard_files};
-use super::{Checkpoint, Map, TensorInfo};
+use super::{Checkpoint, Data, Map, Mapped, TensorInfo};
 use crate::{Error, Result};
 
 /// Where one tensor's numbers are, and in which file.
@@ -93,7 +92,7 @@ impl Checkpoint for PyTorch {
         &self.tensors
     }
 
-    fn read(&self, name: &str) -> Result<Cow<'_, [u8]>> {
+    fn read(&self, name: &str) -> Result<Data<'_>> {
         let (Some(info), Some(place)) = (self.tensors.get(name), self.places.get(name)) else {
             return Err(Error::tensor(&self.path, name, "not in the checkpoint"));
         };
@@ -101,16 +100,16 @@ impl Checkpoint for PyTorch {
         let past_end = || Error::tensor(path, name, "reaches past the end of its storage");
         let (bytes, strides) = match &place.content {
             Content::Stored { bytes, strides } => (bytes, strides),
-            Content::Made(bytes) => return Ok(Cow::Borrowed(bytes)),
+            Content::Made(bytes) => return Ok(Data::Borrowed(bytes)),
         };
         let data = map.bytes().get(bytes.clone()).ok_or_else(past_end)?;
         match strides {
-            None => data
-                .get(..info.bytes)
-                .map(Cow::Borrowed)
+            None if data.len() < info.bytes => Err(past_end()),
+            None => Mapped::new(map, bytes.start..bytes.start + info.bytes)
+                .map(Data::Mapped)
                 .ok_or_else(past_end),
             Some(strides) => gather(data, info, strides)
-                .map(Cow::Owned)
+                .map(Data::Owned)
                 .ok_or_else(past_end),
         }
     }

@@ -6,11 +6,13 @@ mod float;
 mod int;
 mod lanes;
 mod quantize;
+mod rows;
 pub mod vnni;
 
 pub use float::float_tile;
 pub use int::int_tile;
 pub use quantize::quantize;
+pub use rows::{q8_panel, q8_rows};
 
 /// Tokens of a tile.
 pub const INT_TILE: usize = 4;

@@ -21,10 +21,12 @@ macro_rules! unrolled {
 mod dot;
 mod float;
 mod int;
+mod rows;
 mod unpack;
 
 pub use float::float_tile;
 pub use int::{int_tile, int_tile_dotprod};
+pub use rows::{q8_rows, q8_rows_dotprod};
 
 /// Tokens of a tile.
 pub const INT_TILE: usize = 8;
