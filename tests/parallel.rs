@@ -132,8 +132,8 @@ fn save_meta(folder: &Path, embedding: usize, whole: &Tensors) {
 fn save_parameters(folder: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     let mut parameters = json!({
         "dim": 64, "n_layers": 3, "n_heads": 4, "n_kv_heads": 2, "norm_eps": 1e-6,
-        // 170, rounded up.
-        "multiple_of": 176, "vocab_size": -1
+        // A quarter of 170, rounded up to 64.
+        "ffn_dim_multiplier": 0.25, "multiple_of": 64, "vocab_size": -1
     });
     change(&mut parameters);
     std::fs::write(folder.join("params.json"), parameters.to_string()).unwrap();

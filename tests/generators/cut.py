@@ -20,6 +20,12 @@ CUT = {
     "qwen3_moe": {"num_hidden_layers": 2},
     "qwen3": {"intermediate_size": 64},
     "mistral": {"intermediate_size": 64},
+    "llama": {"intermediate_size": 64},
+    "qwen2": {"intermediate_size": 64},
+    "gemma3_text": {"intermediate_size": 64},
+    "phi3": {"intermediate_size": 64},
+    "glm": {"intermediate_size": 64},
+    "glm4": {"intermediate_size": 64},
     "t5": {"d_ff": 64},
 }
 # Matrices of the feed-forward from the hidden size, and back to it.
@@ -32,6 +38,8 @@ def cut(name, tensor, config):
     if parts[:2] == ["model", "layers"] and int(parts[2]) >= config["num_hidden_layers"]:
         return None
     width = config.get("d_ff", config.get("intermediate_size"))
+    if parts[-2] == "gate_up_proj":
+        return torch.cat([half[:width] for half in tensor.chunk(2)])
     if parts[-2] in UP:
         return tensor[:width].contiguous()
     return tensor[:, :width].contiguous() if parts[-2] in DOWN else tensor
