@@ -7,7 +7,7 @@ use super::kernels::forms::Float;
 use super::kernels::product::{self, Layout, Stored, with_form};
 use super::store::Bytes;
 use super::{Encoding, pack};
-use crate::weights::{Data, HostTensor};
+use crate::weights::{Data, HostTensor, Mapped};
 use crate::{Error, Result};
 
 /// A matrix of `rows` × `cols` weights in host memory.
@@ -21,10 +21,10 @@ pub struct Matrix {
 
 /// Where the weights are.
 enum Weights {
-    /// In panels of interleaved rows, made of the tensor.
-    Panels(Bytes),
-    /// Where the tensor has them: a file's need neither time to load nor memory of their own.
-    Rows(Data<'static>),
+    /// On pages of their own, as fast to read as the machine has them.
+    Own(Bytes),
+    /// In their file: they need neither time to load nor memory of their own.
+    Mapped(Mapped),
 }
 
 impl Matrix {
@@ -54,28 +54,26 @@ impl Matrix {
         if row.checked_mul(rows) != Some(tensor.data.len()) {
             return Err(unfit(&format!("cannot have {} bytes", tensor.data.len())));
         }
-        let data = &*tensor.data;
-        let weights = match layout {
-            Layout::Q8Rows => {
-                if let Data::Mapped(mapped) = &tensor.data {
-                    mapped.will_need();
-                }
-                Weights::Rows(tensor.data.kept())
+        let weights = match (layout, tensor.data) {
+            (Layout::Q8Rows, Data::Mapped(mapped)) => {
+                mapped.will_need();
+                Weights::Mapped(mapped)
             }
-            _ => {
-                let mut panels = Bytes::zeroed(bytes)?;
+            (layout, data) => {
+                let mut own = Bytes::zeroed(bytes)?;
                 match layout {
+                    Layout::Q8Rows => pack::rows(&data, &mut own),
                     Layout::FloatPanels(Float::F32) => {
-                        pack::float_panels::<4>(data, rows, cols, &mut panels);
+                        pack::float_panels::<4>(&data, rows, cols, &mut own);
                     }
                     Layout::FloatPanels(_) => {
-                        pack::float_panels::<2>(data, rows, cols, &mut panels);
+                        pack::float_panels::<2>(&data, rows, cols, &mut own);
                     }
-                    _ => with_form!(encoding, F => {
-                        pack::panels::<F>(data, rows, &mut panels);
+                    Layout::IntPanels(_) => with_form!(encoding, F => {
+                        pack::int_panels::<F>(&data, rows, &mut own);
                     }, _ => unreachable!("there are bytes for the form")),
                 }
-                Weights::Panels(panels)
+                Weights::Own(own)
             }
         };
         Ok(Self {
@@ -107,14 +105,20 @@ impl Matrix {
         self.stored().data.len()
     }
 
+    /// Where the weights begin.
+    #[cfg(test)]
+    pub(super) fn place(&self) -> *const u8 {
+        self.stored().data.as_ptr()
+    }
+
     fn stored(&self) -> Stored<'_> {
         Stored {
             layout: self.layout,
             rows: self.rows,
             cols: self.cols,
             data: match &self.weights {
-                Weights::Panels(panels) => panels,
-                Weights::Rows(rows) => rows,
+                Weights::Own(own) => own,
+                Weights::Mapped(mapped) => mapped,
             },
         }
     }

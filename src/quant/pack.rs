@@ -8,8 +8,18 @@ const NIBBLES: u32 = 0x0f0f_0f0f;
 const PAIRS: u32 = 0x0303_0303;
 const BITS: u32 = 0x0101_0101;
 
+/// Bytes that one thread copies at a time.
+const PIECE: usize = 1 << 20;
+
+/// Copies rows as they are, on all threads.
+pub fn rows(data: &[u8], out: &mut [u8]) {
+    fill_parts(out, PIECE, |first, part| {
+        part.copy_from_slice(&data[first * PIECE..][..part.len()]);
+    });
+}
+
 /// Packs `rows` of blocks into panels. Rows missing from the last panel stay zero, as `out` must be.
-pub fn panels<F: Block>(data: &[u8], rows: usize, out: &mut [u8]) {
+pub fn int_panels<F: Block>(data: &[u8], rows: usize, out: &mut [u8]) {
     let row_bytes = data.len() / rows.max(1);
     let blocks = row_bytes / F::BYTES * F::SCALES.blocks();
     let panel_bytes = out.len() / rows.div_ceil(PANEL).max(1);

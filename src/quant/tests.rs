@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::kernels::forms::IQ4_NL_VALUES;
 use super::{Encoding, Isa, Matrix};
-use crate::weights::{Data, HostTensor};
+use crate::weights::{Data, HostTensor, Map, Mapped};
 
 const QUANTIZED: [Encoding; 11] = [
     Encoding::Q4_0,
@@ -288,5 +288,33 @@ fn what_cannot_be_a_matrix_is_refused() {
         let out = empty.matmul_on(Isa::best(), &vec![1.0; shape[1]], 1);
         assert_eq!(out.len(), shape[0]);
         assert!(out.iter().all(|&v| v == 0.0));
+    }
+}
+
+#[test]
+fn mapped_q8_0_is_used_where_it_lies() {
+    let mut rng = StdRng::seed_from_u64(6);
+    let values = random(&mut rng, 21 * 64);
+    let tensor = HostTensor::from_f32(vec![21, 64], &values);
+    let tensor = tensor.to_encoding(Encoding::Q8_0).unwrap();
+    // Behind one byte, so that nothing in the file is aligned.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), [&[7][..], &*tensor.data].concat()).unwrap();
+    let map = Map::open(file.path()).unwrap();
+    let data = Mapped::new(&map, 1..1 + tensor.data.len()).unwrap();
+    assert!(Mapped::new(&map, 2..2 + tensor.data.len()).is_none());
+    let file_bytes = data.as_ptr_range();
+    drop(map);
+    let mapped = Matrix::new(HostTensor {
+        data: Data::Mapped(data),
+        ..tensor.clone()
+    });
+    let (mapped, own) = (mapped.unwrap(), Matrix::new(tensor).unwrap());
+    assert!(file_bytes.contains(&mapped.place()) && !file_bytes.contains(&own.place()));
+    for t in [1, 3, 9] {
+        let x = random(&mut rng, t * 64);
+        for isa in Isa::available() {
+            assert_eq!(mapped.matmul_on(isa, &x, t), own.matmul_on(isa, &x, t));
+        }
     }
 }
