@@ -32,6 +32,9 @@ pub unsafe fn q8_rows(
     }
 }
 
+/// Where a token's codes and scales begin.
+type Token = (*const i8, *const [f32; 4]);
+
 /// The kernel for one way to multiply, `$scaled(w, a, meta)`: target features cannot be generic.
 macro_rules! kernel {
     ($features:literal, $scaled:item) => {
@@ -65,45 +68,69 @@ macro_rules! kernel {
             t0: usize,
             out: &mut Tile,
         ) {
+            // SAFETY: rows `t0 + t` are inside `x`, by the caller's checks.
+            let tokens: [Token; T] = std::array::from_fn(|t| unsafe {
+                (
+                    x.codes.as_ptr().add((t0 + t) * x.stride),
+                    x.meta.as_ptr().add((t0 + t) * x.blocks),
+                )
+            });
             for r in 0..rows.rows {
-                let mut acc = [[_mm256_setzero_ps(); A]; T];
+                let mut acc = [[_mm256_setzero_ps(); T]; A];
+                let mut b = 0;
                 // SAFETY: block `b` lies inside the row and the tokens, by the caller's checks.
                 unsafe {
                     let row = rows.data.as_ptr().add(r * rows.blocks * Q8_BYTES);
-                    let codes = x.codes.as_ptr().add(t0 * x.stride);
-                    let meta = x.meta.as_ptr().add(t0 * x.blocks);
-                    let mut b = 0;
-                    while b < rows.blocks {
-                        // The last blocks, fewer than `A`, all go into the first sum.
-                        let n = if b + A <= rows.blocks { A } else { 1 };
+                    while b + A <= rows.blocks {
                         for i in 0..A {
-                            if i >= n {
-                                break;
-                            }
-                            let block = row.add((b + i) * Q8_BYTES);
-                            let bits = block.cast::<i16>().read_unaligned();
-                            let scale = _mm256_cvtph_ps(_mm_set1_epi16(bits));
-                            let w = _mm256_loadu_si256(block.add(2).cast());
-                            for t in 0..T {
-                                let a = codes.add(t * x.stride + (b + i) * BLOCK);
-                                let a = _mm256_loadu_si256(a.cast());
-                                let y = scaled(w, a, &*meta.add(t * x.blocks + b + i));
-                                acc[t][i] = _mm256_fmadd_ps(scale, y, acc[t][i]);
-                            }
+                            acc[i] = add(acc[i], row, &tokens, b + i);
                         }
-                        b += n;
+                        b += A;
+                    }
+                    while b < rows.blocks {
+                        acc[0] = add(acc[0], row, &tokens, b);
+                        b += 1;
                     }
                 }
                 for t in 0..T {
-                    let mut sum = acc[t][0];
+                    let mut sum = acc[0][t];
                     for i in 1..A {
-                        sum = _mm256_add_ps(sum, acc[t][i]);
+                        sum = _mm256_add_ps(sum, acc[i][t]);
                     }
-                    let four = _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps::<1>(sum));
+                    let half = _mm256_extractf128_ps::<1>(sum);
+                    let four = _mm_add_ps(_mm256_castps256_ps128(sum), half);
                     let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
                     out[t][r] = _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
                 }
             }
+        }
+
+        /// `acc` and the products of block `b` of a row with each token's.
+        ///
+        /// # Safety
+        /// The features; the row and the tokens have that block.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn add<const T: usize>(
+            mut acc: [__m256; T],
+            row: *const u8,
+            tokens: &[Token; T],
+            b: usize,
+        ) -> [__m256; T] {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let block = row.add(b * Q8_BYTES);
+                let bits = block.cast::<i16>().read_unaligned();
+                let scale = _mm256_cvtph_ps(_mm_set1_epi16(bits));
+                let w = _mm256_loadu_si256(block.add(2).cast());
+                for t in 0..T {
+                    let (codes, meta) = tokens[t];
+                    let a = _mm256_loadu_si256(codes.add(b * BLOCK).cast());
+                    let y = scaled(w, a, &*meta.add(b));
+                    acc[t] = _mm256_fmadd_ps(scale, y, acc[t]);
+                }
+            }
+            acc
         }
     };
 }
