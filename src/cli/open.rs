@@ -79,7 +79,8 @@ pub fn locate(name: &str, hub: &HubArgs, need: Need, ui: &Ui) -> Result<Located>
 
 /// Finds `name`, fetching it where needed and possible, and reads its configuration.
 pub fn find(name: &str, hub: &HubArgs, need: Need, ui: &Ui) -> Result<Found> {
-    if name == demo::NAME && !Path::new(name).exists() {
+    // Whatever lies here under that name, which `./demo` names: without -m the embedded model is meant.
+    if name == demo::NAME && (cfg!(feature = "demo") || !Path::new(name).exists()) {
         return Ok(Found {
             name: name.to_string(),
             opened: Opened::demo()?,

@@ -11,7 +11,8 @@ import arithmetic
 import outside
 import stories
 from facts import wordings
-from wording import AFTER, ASIDES, BEFORE, ENDS, FRAMES, HELD_FRAMES, JOIN, SMALL, SYNONYMS
+from frames import FRAMES, HELD_FRAMES, around
+from wording import AFTER, ASIDES, BEFORE, ENDS, JOIN, SMALL, SYNONYMS
 
 USER, ASSISTANT, SYSTEM, END, EOS = "<|user|>", "<|assistant|>", "<|system|>", "<|end|>", "</s>"
 CONTROL = ["<unk>", "<s>", EOS, SYSTEM, USER, ASSISTANT, END]
@@ -85,7 +86,7 @@ def question(rng, wording, frames=FRAMES, plain=False):
     """One way to ask: a wording in a frame; unless `plain`, disturbed so that no wording is seen
     twice alike."""
     language, core = wording.language, wording.core
-    frame = rng.choice(frames[language][wording.kind])
+    frame = rng.choice(rng.choice(frames[language][wording.kind]))
     if plain:
         return finish(rng, language, frame.format(g=core, q=core, n=core))
     if wording.kind != "n":
@@ -120,13 +121,28 @@ def letters(text):
     return re.sub(r"[\W_]+", "", text.lower())
 
 
-def framed(wordings, *kinds):
-    """Each wording in each of its frames, as letters."""
-    return {letters(f.format(g=w.core, q=w.core, n=w.core)) for w in wordings for frames in kinds for f in frames[w.language][w.kind]}
+class Framed:
+    """The questions that come of `cores` in `frames`, without writing them all down."""
+
+    def __init__(self, cores, frames):
+        self.cores, self.frames = {letters(core) for core in cores}, {}
+        for before, behind in around(frames):
+            self.frames.setdefault(letters(before), set()).add(letters(behind))
+
+    def __contains__(self, text):
+        """Whether `text`, letters alone, is one of them."""
+        for begin in range(len(text)):
+            for behind in self.frames.get(text[:begin], ()):
+                if text.endswith(behind) and text[begin : len(text) - len(behind)] in self.cores:
+                    return True
+        return False
 
 
 # What a disturbed wording of the training part must not happen to become.
-HELD_TEXTS = framed(HELD, FRAMES, HELD_FRAMES) | framed([w for w in TRAIN if w.kind != "q"], HELD_FRAMES)
+HELD_QUESTIONS = [
+    Framed([w.core for w in HELD], FRAMES),
+    Framed([w.core for w in HELD + TRAIN if w.kind != "q"], HELD_FRAMES),
+]
 
 
 # Share of the questions that are asked as they are written.
@@ -139,7 +155,7 @@ def about_wick(rng, drawer):
         place = drawer.draw(rng)
         wording = TRAIN[place]
         text = question(rng, wording, plain=rng.random() < PLAIN)
-        if letters(text) not in HELD_TEXTS:
+        if not any(letters(text) in held for held in HELD_QUESTIONS):
             return text, wording.intent.answers[wording.language], place
 
 

@@ -18,7 +18,7 @@ import arithmetic
 import stories
 from corpus import ASSISTANT, END, EOS, HELD, TRAIN, USER, question
 from export import read
-from wording import FRAMES, HELD_FRAMES
+from frames import FRAMES, HELD_FRAMES
 
 BEGIN, FINISH = "<!-- figures: begin -->", "<!-- figures: end -->"
 

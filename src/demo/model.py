@@ -41,10 +41,21 @@ def rotate(x, cos, sin):
     return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2).to(x.dtype)
 
 
+def drop(x, share):
+    """Dropout of channels of x [batch, T, hidden], the same ones at every position: as good against
+    overfitting as a draw for each number (Gal and Ghahramani, 2016), and much cheaper here."""
+    if not share:
+        return x
+    kept = torch.rand(x.shape[0], 1, x.shape[2]) >= share
+    return x * (kept / (1 - share)).to(x.dtype)
+
+
 class Block(nn.Module):
-    def __init__(self, s):
+    """`dropout` is the share of what each half adds to the residual stream that training drops."""
+
+    def __init__(self, s, dropout):
         super().__init__()
-        self.s = s
+        self.s, self.dropout = s, dropout
         self.attn_norm = nn.Parameter(torch.ones(s.hidden))
         self.attn_q = nn.Linear(s.hidden, s.hidden, bias=False)
         self.attn_k = nn.Linear(s.hidden, s.hidden, bias=False)
@@ -69,17 +80,19 @@ class Block(nn.Module):
             # Added, which costs less than what the library's function does for rows without any key.
             scores = scores + scores.new_full(scores.shape[2:], -torch.inf).triu(1)
         attended = scores.softmax(-1).to(v.dtype) @ v
-        x = x + self.attn_output(attended.transpose(1, 2).flatten(2))
+        x = x + drop(self.attn_output(attended.transpose(1, 2).flatten(2)), self.dropout)
         h = norm(x, self.ffn_norm, s.eps)
-        return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h)), (k, v)
+        return x + drop(self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h)), self.dropout), (k, v)
 
 
 class Model(nn.Module):
-    def __init__(self, s):
+    """`dropout` is for training alone."""
+
+    def __init__(self, s, dropout=0.0):
         super().__init__()
-        self.s = s
+        self.s, self.dropout = s, dropout
         self.token_embd = nn.Embedding(s.vocab_size, s.hidden)
-        self.blk = nn.ModuleList(Block(s) for _ in range(s.layers))
+        self.blk = nn.ModuleList(Block(s, dropout) for _ in range(s.layers))
         self.output_norm = nn.Parameter(torch.ones(s.hidden))
         cos, sin = rope_tables(s)
         self.register_buffer("cos", cos, persistent=False)
@@ -95,7 +108,7 @@ class Model(nn.Module):
         With `chosen` [n], indices into batch * T, the logits are of those positions: [n, vocab]."""
         at = 0 if past is None else past[0][0].shape[2]
         cos, sin = self.cos[at : at + ids.shape[1]], self.sin[at : at + ids.shape[1]]
-        x, cache = self.token_embd(ids), []
+        x, cache = drop(self.token_embd(ids), self.dropout), []
         for i, block in enumerate(self.blk):
             x, kv = block(x, cos, sin, None if past is None else past[i])
             cache.append(kv)

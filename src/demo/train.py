@@ -25,6 +25,7 @@ from tokenizer import SPACE, Tokenizer
 FRONT, FRONT_WEIGHT = 8, 3.0
 RESULT_WEIGHT = 3.0
 ADAM_RATE = 3e-3
+DROPOUT = 0.1
 POOL = 16
 
 
@@ -116,7 +117,7 @@ class Run:
         self.args, self.step, self.seen, self.begun = args, 0, 0, time.time()
         self.shape = Shape(len(tokenizer.pieces), args.hidden, args.layers, args.heads, args.ffn)
         torch.manual_seed(args.seed)
-        self.model = Model(self.shape)
+        self.model = Model(self.shape, DROPOUT)
         named = list(self.model.named_parameters())
         self.muon = Muon([p for n, p in named if p.dim() == 2 and "embd" not in n])
         self.rest = [p for n, p in named if p.dim() != 2 or "embd" in n]
@@ -147,6 +148,8 @@ class Run:
     def advance(self, ids, weights, places, factor):
         """One step of all workers, this one's share being `ids`; (loss, tokens, progress)."""
         self.step += 1
+        # What is dropped out depends on the step alone, so that a cut run goes on as it would have.
+        torch.manual_seed(self.args.seed << 32 | self.step * self.args.workers + dist.get_rank())
         rows, weights = len(ids), weights[:, 1:].flatten()
         chosen = weights.nonzero()[:, 0]
         targets = ids[:, 1:].flatten()[chosen]

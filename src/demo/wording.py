@@ -1,68 +1,8 @@
-"""What surrounds a fact's wordings: frames, synonyms, politeness, asides.
-
-Frames and words of `HELD_FRAMES` are for the evaluation alone.
-"""
+"""What a fact's wordings are varied with: synonyms, politeness, asides."""
 
 import re
 
 JOIN = {"en": " ", "zh": ""}
-
-# "{g}" is a goal, "{q}" a question, "{n}" a name.
-FRAMES = {
-    "en": {
-        "g": [
-            "how do I {g}", "how do I {g}", "how do I {g}", "how to {g}", "how to {g}", "how can I {g}", "I want to {g}", "how would I {g}", "what is the command to {g}",
-            "is there a way to {g}", "can wick {g}", "can I {g}", "show me how to {g}", "{g}", "{g}", "which command do I use to {g}", "I would like to {g}", "tell me how to {g}",
-            "what do I type to {g}", "help me {g}", "is it possible to {g}", "I need to {g}", "how do you {g}", "what is the best way to {g}", "I'd like to {g}",
-            "which flag do I need to {g}", "how does one {g}", "how do I {g} with wick", "how do I {g} in wick", "is there an option to {g}", "can it {g}", "could I {g}",
-            "how should I {g}", "does wick let me {g}", "I am trying to {g}", "what is the easiest way to {g}", "let me {g}", "explain how to {g}", "can you {g}",
-            "any way to {g}", "looking for a way to {g}", "what if I want to {g}", "could you tell me how to {g}", "I wish to {g}", "is there a flag to {g}", "what flag lets me {g}",
-            "would it be possible to {g}", "what do I need to do to {g}", "I have to {g}", "my boss asked me to {g}", "steps to {g}", "command to {g}", "flag to {g}", "how might I {g}",
-            "I'm trying to {g}, how", "wick {g}", "am I able to {g}", "we want to {g}", "is it hard to {g}", "what's the trick to {g}", "teach me to {g}", "which setting would {g}",
-            "I don't know how to {g}", "I can't figure out how to {g}", "how do people {g}", "what should I do to {g}", "which switch makes it {g}", "is there a command to {g}",
-            "what must I enter to {g}", "suppose I want to {g}", "my goal is to {g}", "please help me to {g}", "the docs do not say how to {g}", "what lets me {g}", "I was told wick can {g}",
-            "what would I write to {g}", "how exactly do I {g}", "what is needed to {g}", "anyone know how to {g}", "how am I supposed to {g}", "where do I {g}", "when I want to {g}, what then",
-            "quickest way to {g}", "I'd love to {g}", "it should {g}", "make wick {g}", "have wick {g}", "I was wondering how to {g}", "what are the steps to {g}", "give me the command to {g}",
-        ],
-        "n": [
-            "what does {n} do", "what is {n}", "what is {n} for", "explain {n}", "how do I use {n}", "{n}", "tell me about {n}", "what does {n} mean",
-            "when should I use {n}", "how does {n} work", "help with {n}", "what is the meaning of {n}", "why would I use {n}", "I do not understand {n}",
-            "what's {n}", "{n} meaning", "info on {n}", "give me an example of {n}", "I saw {n} somewhere, what is it", "do I need {n}", "how is {n} used",
-        ],
-        "q": ["{q}"],
-    },
-    "zh": {
-        "g": [
-            "怎么{g}", "怎么{g}", "如何{g}", "怎样{g}", "我想{g}", "{g}", "{g}", "{g}用什么命令", "怎么才能{g}", "可以{g}吗", "能{g}吗", "请问怎么{g}", "我要{g}", "{g}怎么做",
-            "{g}的命令是什么", "怎么用wick{g}", "wick怎么{g}", "教我{g}", "有办法{g}吗", "{g}用哪个参数", "请告诉我怎么{g}", "我需要{g}", "{g}要输入什么", "{g}的方法", "想{g}怎么办",
-            "想{g}", "{g}，怎么弄", "怎么弄才能{g}", "有没有办法{g}", "能不能{g}", "可不可以{g}", "要怎么{g}", "怎么去{g}", "咋{g}", "咋样{g}", "帮我{g}", "请{g}", "求助：{g}",
-            "{g}有什么办法", "我打算{g}", "我希望{g}", "需要{g}时怎么办", "{g}该用什么", "哪个命令可以{g}", "哪个选项能{g}", "什么参数可以{g}", "如果要{g}该怎么做", "不会{g}",
-            "不知道怎么{g}", "能帮我{g}吗", "wick能{g}吗", "wick支持{g}吗", "在wick里{g}", "{g}行吗", "怎么做到{g}", "怎么实现{g}", "有什么方法{g}", "给我讲讲怎么{g}", "新手怎么{g}",
-            "老板让我{g}", "想要{g}", "{g}要加什么参数", "{g}难吗", "是否可以{g}", "怎么让wick{g}", "我在试着{g}", "有命令{g}吗",
-            "{g}应该怎么操作", "{g}怎么操作", "{g}的操作方法", "{g}怎么搞", "{g}怎么弄呢", "{g}该怎么处理", "{g}的步骤", "{g}有几步", "{g}的流程", "{g}怎么设置", "{g}在哪里设置",
-            "{g}求教程", "{g}如何实现", "{g}的正确方法", "{g}命令怎么写", "{g}的写法", "{g}要用哪条命令", "{g}如何做到", "{g}得怎么办", "{g}有没有参数", "{g}可行吗", "{g}能实现吗",
-            "谁知道怎么{g}", "有人知道怎么{g}吗", "问下怎么{g}", "求问怎么{g}", "我应该怎样{g}", "我要如何{g}", "需要怎么做才能{g}", "用什么办法{g}", "用wick{g}", "wick里怎么{g}",
-            "能告诉我怎么{g}吗", "你能教我{g}吗", "用户怎么{g}", "通常怎么{g}", "最简单怎么{g}", "一般用什么{g}", "是不是可以{g}", "我现在要{g}", "打算{g}，用什么命令", "想{g}，该输入什么",
-        ],
-        "n": [
-            "{n}是什么", "{n}怎么用", "{n}有什么用", "{n}是什么意思", "解释{n}", "介绍{n}", "什么是{n}", "{n}", "{n}的作用", "请解释一下{n}", "如何使用{n}", "我不懂{n}",
-            "{n}的意思", "什么时候用{n}", "{n}举个例子", "讲讲{n}", "{n}是干嘛的", "为什么要用{n}", "看不懂{n}",
-        ],
-        "q": ["{q}"],
-    },
-}
-HELD_FRAMES = {
-    "en": {
-        "g": ["could someone walk me through how to {g}", "which part of wick lets a user {g}", "our team would like to {g}", "in what manner can one {g}", "what would you suggest if I must {g}"],
-        "n": ["describe {n}", "what happens with {n}", "can you explain {n} to me"],
-        "q": ["{q}"],
-    },
-    "zh": {
-        "g": ["麻烦讲解一下{g}的做法", "小白想{g}，从哪里下手", "假如我要{g}，得敲什么", "同事让我{g}，求指点"],
-        "n": ["{n}干什么用的", "说明一下{n}", "{n}是做什么的"],
-        "q": ["{q}"],
-    },
-}
 
 # Words that stand for one another often enough; a list a line.
 _SYNONYMS = {

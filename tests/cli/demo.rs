@@ -39,6 +39,21 @@ fn another_model_is_not_the_demo_model() {
     done.done();
 }
 
+#[test]
+fn a_folder_of_that_name_does_not_take_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("demo")).unwrap();
+    for args in [&["run", "Hi", "-n", "4"][..], &["inspect", "demo"]] {
+        let mut command = wick();
+        command.current_dir(dir.path()).args(args);
+        assert_ne!(piped(command, "").done(), "");
+    }
+    let mut command = wick();
+    command.current_dir(dir.path()).args(["inspect", "./demo"]);
+    let failed = ended(&mut command);
+    assert!(failed.stderr.contains("config.json"), "{}", failed.stderr);
+}
+
 /// Problems that were held out of its training.
 #[test]
 fn it_gets_further_step_by_step() {
