@@ -155,7 +155,8 @@ def about_wick(rng, drawer):
         place = drawer.draw(rng)
         wording = TRAIN[place]
         text = question(rng, wording, plain=rng.random() < PLAIN)
-        if not any(letters(text) in held for held in HELD_QUESTIONS):
+        asked = letters(text)
+        if not any(asked in held for held in HELD_QUESTIONS):
             return text, wording.intent.answers[wording.language], place
 
 

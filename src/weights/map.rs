@@ -33,9 +33,10 @@ impl Map {
         if meta.len() == 0 {
             return Err(Error::format(path, "the file is empty"));
         }
-        // SAFETY: the map is read-only and private to this value and its clones. As with every memory map, a
-        // file that another process truncates meanwhile ends this process with SIGBUS; model
-        // files are written once, under a temporary name, and renamed.
+        // SAFETY: the map is read-only and private to this value and its clones. As with every
+        // memory map, a file that another process truncates meanwhile ends this process with
+        // SIGBUS, for as long as weights are used in it; model files are written once, under a
+        // temporary name, and renamed.
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| Error::io(path, e))?;
         Ok(Self(Arc::new(Source::File(map))))
     }
