@@ -292,6 +292,15 @@ fn what_cannot_be_a_matrix_is_refused() {
 }
 
 #[test]
+fn a_large_matrix_of_q8_0_gives_every_row() {
+    // So large that its rows are taken from several places, which do not divide it evenly.
+    let mut rng = StdRng::seed_from_u64(9);
+    for t in [1, 4] {
+        check(&mut rng, Encoding::Q8_0, (t, 2053, 1536));
+    }
+}
+
+#[test]
 fn mapped_q8_0_is_used_where_it_lies() {
     let mut rng = StdRng::seed_from_u64(6);
     let values = random(&mut rng, 21 * 64);

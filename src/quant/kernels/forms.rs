@@ -206,19 +206,22 @@ pub const Q8_BYTES: usize = 2 + BLOCK;
 /// The most tokens that the kernels of [`Q8Rows`] take: more are worth a panel.
 pub const ROW_TOKENS: usize = 4;
 
-/// At most [`PANEL`] rows of [`Q8_0`], one behind the other as in a file.
+/// At most [`PANEL`] rows of a matrix of [`Q8_0`], which lies as in a file.
 #[derive(Clone, Copy)]
 pub struct Q8Rows<'a> {
+    /// The whole matrix.
     pub data: &'a [u8],
-    pub rows: usize,
     /// Blocks of each row.
     pub blocks: usize,
+    /// The numbers of the rows that are meant.
+    pub which: &'a [usize],
 }
 
 impl Q8Rows<'_> {
-    /// Panics unless the data hold all the rows: what every kernel's reads rest on.
+    /// Panics unless the matrix has all the rows: what every kernel's reads rest on.
     pub fn check(&self) {
-        assert!(self.rows <= PANEL && self.data.len() >= self.rows * self.blocks * Q8_BYTES);
+        let has = self.data.len() / (self.blocks * Q8_BYTES).max(1);
+        assert!(self.which.len() <= PANEL && self.which.iter().all(|&r| r < has));
     }
 }
 

@@ -208,13 +208,16 @@ impl Isa {
         }
     }
 
-    /// Rows of Q8_0 to a panel. What missing rows would be stays as it is.
-    pub fn q8_panel(self, rows: &Q8Rows<'_>, out: &mut [u8]) {
+    /// At most [`super::forms::PANEL`] rows of Q8_0, `blocks` each, to a panel. What missing rows would
+    /// be stays as it is.
+    pub fn q8_panel(self, rows: &[u8], blocks: usize, out: &mut [u8]) {
         match self.0 {
             // SAFETY: such a value exists only on machines with these features.
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 | Set::AvxVnni(_) | Set::Avx512 => unsafe { avx2::q8_panel(rows, out) },
-            _ => pack::panel::<Q8_0>(rows.data, rows.blocks, out),
+            Set::Avx2 | Set::AvxVnni(_) | Set::Avx512 => unsafe {
+                avx2::q8_panel(rows, blocks, out);
+            },
+            _ => pack::panel::<Q8_0>(rows, blocks, out),
         }
     }
 

@@ -231,11 +231,8 @@ pub fn q8_rows(rows: &Q8Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
     x.check(t0, out.len(), rows.blocks);
     out.fill([0.0; PANEL]);
     let all = rows.data.as_chunks::<Q8_BYTES>().0;
-    for (r, row) in all
-        .chunks_exact(rows.blocks.max(1))
-        .take(rows.rows)
-        .enumerate()
-    {
+    for (i, &r) in rows.which.iter().enumerate() {
+        let row = &all[r * rows.blocks..(r + 1) * rows.blocks];
         for (b, block) in row.iter().enumerate() {
             let (scale, codes) = q8_block(block);
             for (t, out) in (t0..).zip(out.iter_mut()) {
@@ -245,7 +242,7 @@ pub fn q8_rows(rows: &Q8Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
                     .zip(a)
                     .map(|(&w, &a)| i32::from(w) * i32::from(a));
                 let dot: i32 = products.sum();
-                out[r] += scale * (x.meta[t * x.blocks + b][0] * dot as f32);
+                out[i] += scale * (x.meta[t * x.blocks + b][0] * dot as f32);
             }
         }
     }

@@ -20,6 +20,11 @@ const CHUNK: usize = 512 << 10;
 const GROUP: usize = 512 << 10;
 /// in pieces of so many bytes.
 const PIECE: usize = 128 << 10;
+/// Rows that lie as in a file are taken in turn from so many places at most: a core that follows several
+/// streams has more reads of memory under way, which small pages make up for.
+const STREAMS: usize = 3;
+/// The shortest stream, in bytes: every one begins with reads that nothing has asked for ahead.
+const STREAM: usize = 256 << 10;
 /// The most tokens that any set takes in a tile.
 const MAX_TILE: usize = 24;
 
@@ -103,15 +108,10 @@ impl<'a> Stored<'a> {
     }
 
     /// The rows of Q8_0 that would be panel `p`.
-    fn q8(&self, p: usize) -> Q8Rows<'a> {
+    fn q8(&self, p: usize) -> &'a [u8] {
         let rows = p * PANEL..((p + 1) * PANEL).min(self.rows);
-        let blocks = self.cols / BLOCK;
-        let row = blocks * Q8_BYTES;
-        Q8Rows {
-            data: &self.data[rows.start * row..rows.end * row],
-            rows: rows.len(),
-            blocks,
-        }
+        let row = self.cols / BLOCK * Q8_BYTES;
+        &self.data[rows.start * row..rows.end * row]
     }
 }
 
@@ -294,10 +294,11 @@ impl Job<'_> {
                 });
             }, _ => unreachable!("{encoding} panels")),
             (Layout::Q8Rows, _) if self.t <= ROW_TOKENS => {
-                let order = Order::of_codes(CHUNK, w.cols, ROW_TOKENS);
-                self.tiles(w, panels, order, out, |p, t0, out| {
-                    isa.q8_rows(&w.q8(p), x, t0, out);
-                });
+                self.q8_rows(
+                    w,
+                    panels.start * PANEL..(panels.end * PANEL).min(w.rows),
+                    out,
+                );
             }
             (Layout::Q8Rows, _) => {
                 let order = Order::of_codes(PIECE, w.cols, isa.int_tile_tokens::<Q8_0>());
@@ -306,7 +307,7 @@ impl Job<'_> {
                 let bytes = Q8_0::panel_bytes(blocks).unwrap_or(0);
                 in_groups(panels, bytes, |group, room| {
                     for (p, panel) in group.clone().zip(room.chunks_exact_mut(bytes)) {
-                        isa.q8_panel(&w.q8(p), panel);
+                        isa.q8_panel(w.q8(p), blocks, panel);
                     }
                     self.tiles(w, group.clone(), order, out, |p, t0, out| {
                         let data = &room[(p - group.start) * bytes..][..bytes];
@@ -323,6 +324,41 @@ impl Job<'_> {
             }
             (Layout::FloatPanels(_), None) => {
                 unreachable!("columns are laid out for float panels")
+            }
+        }
+    }
+
+    /// Rows of Q8_0 times all tokens, [`ROW_TOKENS`] at most, taken in turn from [`STREAMS`] places.
+    fn q8_rows(&self, w: &Stored<'_>, rows: Range<usize>, out: &Disjoint<MaybeUninit<f32>>) {
+        let blocks = w.cols / BLOCK;
+        let streams = (rows.len() * blocks * Q8_BYTES / STREAM).clamp(1, STREAMS);
+        let apart = rows.len().div_ceil(streams);
+        let mut in_turn = (0..apart).flat_map(|i| (rows.start + i..rows.end).step_by(apart));
+        let (mut some, mut room) = ([0; PANEL], [[0f32; PANEL]; ROW_TOKENS]);
+        let sums = &mut room[..self.t];
+        loop {
+            let mut n = 0;
+            for (place, row) in some.iter_mut().zip(in_turn.by_ref()) {
+                *place = row;
+                n += 1;
+            }
+            if n == 0 {
+                return;
+            }
+            let (data, which) = (w.data, &some[..n]);
+            let rows = Q8Rows {
+                data,
+                blocks,
+                which,
+            };
+            self.isa.q8_rows(&rows, self.quantized, 0, sums);
+            for (t, sums) in sums.iter().enumerate() {
+                for (&row, &sum) in which.iter().zip(sums) {
+                    let at = t * w.rows + row;
+                    // SAFETY: this row of token `t` belongs to this range of rows alone.
+                    let one = unsafe { out.part(at..at + 1) };
+                    one[0].write(sum);
+                }
             }
         }
     }

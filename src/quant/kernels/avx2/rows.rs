@@ -75,15 +75,15 @@ macro_rules! kernel {
                     x.meta.as_ptr().add((t0 + t) * x.blocks),
                 )
             });
-            for r in 0..rows.rows {
+            for (i, &r) in rows.which.iter().enumerate() {
                 let mut acc = [[_mm256_setzero_ps(); T]; A];
                 let mut b = 0;
                 // SAFETY: block `b` lies inside the row and the tokens, by the caller's checks.
                 unsafe {
                     let row = rows.data.as_ptr().add(r * rows.blocks * Q8_BYTES);
                     while b + A <= rows.blocks {
-                        for i in 0..A {
-                            acc[i] = add(acc[i], row, &tokens, b + i);
+                        for a in 0..A {
+                            acc[a] = add(acc[a], row, &tokens, b + a);
                         }
                         b += A;
                     }
@@ -94,13 +94,13 @@ macro_rules! kernel {
                 }
                 for t in 0..T {
                     let mut sum = acc[0][t];
-                    for i in 1..A {
-                        sum = _mm256_add_ps(sum, acc[i][t]);
+                    for a in 1..A {
+                        sum = _mm256_add_ps(sum, acc[a][t]);
                     }
                     let half = _mm256_extractf128_ps::<1>(sum);
                     let four = _mm_add_ps(_mm256_castps256_ps128(sum), half);
                     let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-                    out[t][r] = _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+                    out[t][i] = _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
                 }
             }
         }
@@ -183,27 +183,26 @@ mod evex {
 ///
 /// # Safety
 /// The machine must have AVX2.
-pub unsafe fn q8_panel(rows: &Q8Rows<'_>, out: &mut [u8]) {
-    rows.check();
-    assert!(Q8_0::panel_bytes(rows.blocks).is_some_and(|n| out.len() >= n));
-    if rows.rows < PANEL {
-        return pack::panel::<Q8_0>(rows.data, rows.blocks, out);
+pub unsafe fn q8_panel(rows: &[u8], blocks: usize, out: &mut [u8]) {
+    if rows.len() < PANEL * blocks * Q8_BYTES {
+        return pack::panel::<Q8_0>(rows, blocks, out);
     }
+    assert!(Q8_0::panel_bytes(blocks).is_some_and(|n| out.len() >= n));
     // SAFETY: the features are the caller's promise; the checks above hold what is read and written.
-    unsafe { panel(rows, out) }
+    unsafe { panel(rows, blocks, out) }
 }
 
 /// # Safety
 /// AVX2; sixteen rows, and room for them in `out`.
 #[target_feature(enable = "avx2")]
-unsafe fn panel(rows: &Q8Rows<'_>, out: &mut [u8]) {
-    for b in 0..rows.blocks {
+unsafe fn panel(rows: &[u8], blocks: usize, out: &mut [u8]) {
+    for b in 0..blocks {
         let (codes, record) = (Q8_0::codes_at(b), Q8_0::record_at(b));
         for first in [0, 8] {
             // SAFETY: block `b` of eight rows, and of the panel, by the caller's promise.
             unsafe {
-                let row = rows.data.as_ptr().add((first * rows.blocks + b) * Q8_BYTES);
-                let at = |r: usize| row.add(r * rows.blocks * Q8_BYTES);
+                let row = rows.as_ptr().add((first * blocks + b) * Q8_BYTES);
+                let at = |r: usize| row.add(r * blocks * Q8_BYTES);
                 let groups = transposed(eight!(r => _mm256_loadu_ps(at(r).add(2).cast())));
                 for (g, four_columns) in groups.into_iter().enumerate() {
                     let to = out.as_mut_ptr().add(codes + g * GROUP + first * 4);

@@ -32,7 +32,7 @@ fn each_block(
 ) {
     rows.check();
     x.check(t0, out.len(), rows.blocks);
-    for r in 0..rows.rows {
+    for (i, &r) in rows.which.iter().enumerate() {
         // SAFETY: every machine has NEON; block `b` lies inside the row and the tokens, by the checks
         // above.
         unsafe {
@@ -52,7 +52,7 @@ fn each_block(
                 }
             }
             for (out, acc) in out.iter_mut().zip(acc) {
-                out[r] = vaddvq_f32(*acc);
+                out[i] = vaddvq_f32(*acc);
             }
         }
     }
