@@ -1,64 +1,97 @@
 //! Room for packed weights and for caches, straight from the system.
 
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytemuck::Pod;
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapRaw};
 
 use crate::{Error, Result};
 
 /// Bytes that begin at a multiple of a page, on large pages where the system has them: weights
 /// are read from end to end for every token, and small pages cost a walk of the page table each.
+///
+/// Several share a map: the system makes large pages only of what lies inside one, and the ends of
+/// maps as small as a matrix would be a third of a model.
 pub struct Bytes {
-    /// `None` where there are no bytes: an empty map is an error.
-    map: Option<MmapMut>,
+    map: Arc<MmapRaw>,
+    /// This one's part of the map, which no other has.
+    part: Range<usize>,
 }
 
+/// Bytes of a map that several share, unless they are [`LARGE`] themselves.
+const MAP: usize = 64 << 20;
+const LARGE: usize = MAP / 4;
+/// Parts begin at multiples of this: a page of most systems.
+const PAGE: usize = 4 << 10;
+
+/// The map that is being dealt out, if somebody still has a part of it, and how much of it is taken.
+static SHARED: Mutex<(Weak<MmapRaw>, usize)> = Mutex::new((Weak::new(), 0));
+
 impl Bytes {
-    /// `len` zeros; they take no memory until they are written.
+    /// `len` zeros; they take no memory until they, or what lies on the same large page, are written.
     ///
     /// # Errors
     /// If there is no memory for them.
     pub fn zeroed(len: usize) -> Result<Self> {
-        let bytes = Self::in_small_pages(len)?;
-        // Without large pages it is slower, not wrong.
-        #[cfg(target_os = "linux")]
-        if let Some(map) = &bytes.map {
-            let _ = map.advise(memmap2::Advice::HugePage);
+        if len > LARGE {
+            let map = Arc::new(mapped(len)?);
+            return Ok(Self { map, part: 0..len });
         }
-        Ok(bytes)
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let (map, taken) = match (shared.0.upgrade(), shared.1) {
+            (Some(map), taken) if len <= MAP - taken => (map, taken),
+            _ => (Arc::new(mapped(MAP)?), 0),
+        };
+        let end = taken + len;
+        *shared = (Arc::downgrade(&map), end.next_multiple_of(PAGE));
+        Ok(Self {
+            map,
+            part: taken..end,
+        })
     }
+}
 
-    /// [`Bytes::zeroed`] on the pages that the system gives anyway.
-    fn in_small_pages(len: usize) -> Result<Self> {
-        if len == 0 {
-            return Ok(Self { map: None });
-        }
-        let map = MmapMut::map_anon(len)
-            .map_err(|e| Error::Unsupported(format!("there is no memory for {len} bytes: {e}")))?;
-        Ok(Self { map: Some(map) })
-    }
+/// A map of `len` zeros, on large pages as far as the system has them.
+fn mapped(len: usize) -> Result<MmapRaw> {
+    let map = small_pages(len)?;
+    // Without large pages it is slower, not wrong.
+    #[cfg(target_os = "linux")]
+    let _ = map.advise(memmap2::Advice::HugePage);
+    Ok(map.into())
+}
+
+/// A map of `len` zeros, more than none, on the pages that the system gives anyway.
+fn small_pages(len: usize) -> Result<MmapMut> {
+    MmapMut::map_anon(len)
+        .map_err(|e| Error::Unsupported(format!("there is no memory for {len} bytes: {e}")))
 }
 
 impl Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.map.as_deref().unwrap_or_default()
+        let start = self.map.as_ptr().wrapping_add(self.part.start);
+        // SAFETY: the part lies in the map, which lives as long as `self.map`, and holds zeros from the
+        // beginning; nobody else has the part, so that it is written through `&mut self` alone.
+        unsafe { std::slice::from_raw_parts(start, self.part.len()) }
     }
 }
 
 impl DerefMut for Bytes {
     fn deref_mut(&mut self) -> &mut [u8] {
-        self.map.as_deref_mut().unwrap_or_default()
+        let start = self.map.as_mut_ptr().wrapping_add(self.part.start);
+        // SAFETY: as in `deref`.
+        unsafe { std::slice::from_raw_parts_mut(start, self.part.len()) }
     }
 }
 
 /// Numbers that are zero at first, for room that may never be used: a small page of it takes memory
 /// once something in it is written. (A zeroed `Vec` is often made of memory used before, and cleared.)
 pub struct Zeros<T> {
-    bytes: Bytes,
+    /// `None` where there are no bytes: an empty map is an error.
+    map: Option<MmapMut>,
     kind: PhantomData<T>,
 }
 
@@ -68,11 +101,13 @@ impl<T: Pod> Zeros<T> {
     /// # Errors
     /// If there is no memory for them.
     pub fn new(len: usize) -> Result<Self> {
-        let bytes = Bytes::in_small_pages(len.saturating_mul(size_of::<T>()))?;
-        Ok(Self {
-            bytes,
-            kind: PhantomData,
-        })
+        let bytes = len.saturating_mul(size_of::<T>());
+        let map = match bytes {
+            0 => None,
+            _ => Some(small_pages(bytes)?),
+        };
+        let kind = PhantomData;
+        Ok(Self { map, kind })
     }
 }
 
@@ -80,20 +115,14 @@ impl<T: Pod> Deref for Zeros<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // No bytes lie nowhere, and so not where the numbers might.
-        match self.bytes.is_empty() {
-            true => &[],
-            false => bytemuck::cast_slice(&self.bytes),
-        }
+        self.map.as_deref().map_or(&[], bytemuck::cast_slice)
     }
 }
 
 impl<T: Pod> DerefMut for Zeros<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        match self.bytes.is_empty() {
-            true => &mut [],
-            false => bytemuck::cast_slice_mut(&mut self.bytes),
-        }
+        let map = self.map.as_deref_mut();
+        map.map_or(&mut [], bytemuck::cast_slice_mut)
     }
 }
 
@@ -125,6 +154,40 @@ mod tests {
         let mut none = Zeros::<u16>::new(0).unwrap();
         assert!(none.is_empty() && none.iter_mut().next().is_none());
         assert!(Zeros::<f32>::new(usize::MAX / 2).is_err());
+    }
+
+    #[test]
+    fn parts_of_a_map_are_zeros_and_apart() {
+        let sizes = [
+            0,
+            1,
+            5000,
+            PAGE,
+            LARGE,
+            3 * LARGE,
+            LARGE - 1,
+            LARGE,
+            LARGE,
+            7,
+        ];
+        let mut all: Vec<_> = sizes.map(|n| Bytes::zeroed(n).unwrap()).into();
+        for (bytes, size) in all.iter().zip(sizes) {
+            assert_eq!(bytes.len(), size);
+            assert!(bytes.iter().all(|&b| b == 0));
+            assert!((bytes.as_ptr() as usize).is_multiple_of(PAGE));
+        }
+        for (i, bytes) in all.iter_mut().enumerate() {
+            bytes.fill(i as u8 + 1);
+        }
+        // What one left behind does not show in the next.
+        all.remove(1);
+        all.push(Bytes::zeroed(4 * PAGE).unwrap());
+        let last = all.pop().unwrap();
+        assert!(last.iter().all(|&b| b == 0));
+        for (i, bytes) in (1..).zip(all.iter().skip(1)) {
+            assert!(bytes.iter().all(|&b| b == i as u8 + 2), "part {i}");
+        }
+        assert!(Bytes::zeroed(usize::MAX / 2).is_err());
     }
 
     #[test]
