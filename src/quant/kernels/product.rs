@@ -21,7 +21,7 @@ const GROUP: usize = 512 << 10;
 /// in pieces of so many bytes.
 const PIECE: usize = 128 << 10;
 /// Rows that lie as in a file are taken in turn from so many places at most: a core that follows several
-/// streams has more reads of memory under way, which small pages make up for.
+/// streams has more reads of memory under way, and waits less at the ends of small pages.
 const STREAMS: usize = 3;
 /// The shortest stream, in bytes: every one begins with reads that nothing has asked for ahead.
 const STREAM: usize = 256 << 10;
