@@ -1,8 +1,8 @@
 //! Integer and float kernels, one folder per instruction set, chosen at run time.
 //!
 //! A kernel multiplies a tile of a few tokens by [`forms::PANEL`] rows, in a panel or as files have
-//! them. It sees slices
-//! and shapes; [`product`] cuts matrices into tiles and spreads them over the [`pool`].
+//! them. It sees slices and shapes; [`product`] cuts matrices into tiles and spreads them over the
+//! [`pool`].
 
 // Loops over the lanes and tokens of several arrays at once read better with their indices.
 #![allow(clippy::needless_range_loop)]

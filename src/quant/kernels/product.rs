@@ -345,15 +345,14 @@ impl Job<'_> {
             if n == 0 {
                 return;
             }
-            let (data, which) = (w.data, &some[..n]);
             let rows = Q8Rows {
-                data,
+                data: w.data,
                 blocks,
-                which,
+                which: &some[..n],
             };
             self.isa.q8_rows(&rows, self.quantized, 0, sums);
             for (t, sums) in sums.iter().enumerate() {
-                for (&row, &sum) in which.iter().zip(sums) {
+                for (&row, &sum) in rows.which.iter().zip(sums) {
                     let at = t * w.rows + row;
                     // SAFETY: this row of token `t` belongs to this range of rows alone.
                     let one = unsafe { out.part(at..at + 1) };
