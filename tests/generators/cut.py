@@ -18,16 +18,24 @@ from transformers import AutoModelForCausalLM, T5ForConditionalGeneration
 CUT = {
     "mixtral": {"num_hidden_layers": 2, "intermediate_size": 64},
     "qwen3_moe": {"num_hidden_layers": 2},
-    "qwen3": {"intermediate_size": 64},
-    "mistral": {"intermediate_size": 64},
+    "qwen3": {"num_hidden_layers": 2, "intermediate_size": 64},
+    "mistral": {"num_hidden_layers": 2, "intermediate_size": 64},
     "llama": {"intermediate_size": 64},
-    "qwen2": {"intermediate_size": 64},
+    "qwen2": {"num_hidden_layers": 2, "intermediate_size": 64},
     "gemma3_text": {"intermediate_size": 64},
-    "phi3": {"intermediate_size": 64},
+    "phi3": {"num_hidden_layers": 2, "intermediate_size": 64},
     "glm": {"intermediate_size": 64},
     "glm4": {"intermediate_size": 64},
     "t5": {"d_ff": 64},
+    "gpt2": {"n_layer": 2},
+    "bloom": {"n_layer": 2},
+    "mpt": {"n_layers": 2},
+    "gpt_neox": {"num_hidden_layers": 2},
+    "opt": {"num_hidden_layers": 2},
+    "falcon": {"num_hidden_layers": 2},
 }
+# What `config.json` calls the number of layers, if it can be cut.
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers")
 # Matrices of the feed-forward from the hidden size, and back to it.
 UP, DOWN = ("w1", "w3", "wi", "wi_0", "wi_1", "gate_proj", "up_proj"), ("w2", "wo", "down_proj")
 
@@ -35,7 +43,9 @@ UP, DOWN = ("w1", "w3", "wi", "wi_0", "wi_1", "gate_proj", "up_proj"), ("w2", "w
 def cut(name, tensor, config):
     """The part of a tensor that is kept; `None` for none of it."""
     parts = name.split(".")
-    if parts[:2] == ["model", "layers"] and int(parts[2]) >= config["num_hidden_layers"]:
+    layers = next((config[key] for key in LAYERS if key in config), None)
+    layer = next((int(part) for part in parts if part.isdigit()), 0)
+    if layers is not None and layer >= layers:
         return None
     width = config.get("d_ff", config.get("intermediate_size"))
     if parts[-2] == "gate_up_proj":
@@ -69,6 +79,8 @@ def main():
     target.mkdir(parents=True, exist_ok=True)
     config = json.loads((source / "config.json").read_text())
     config |= CUT[config["model_type"]]
+    if "layer_types" in config:
+        config["layer_types"] = config["layer_types"][: config["num_hidden_layers"]]
     (target / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     for other in ("generation_config.json", "reference.txt"):
         if (source / other).exists():
