@@ -31,9 +31,10 @@ pub fn answer_in(text: &str) -> Option<String> {
 }
 
 /// The decimal numbers of `text`, without the commas that group thousands and the zeros that say
-/// nothing (`1,200.50` is `1200.5`).
+/// nothing (`1,200.50` is `1200.5`). Fractions, ratios and times of day are one each: `3/4` (also as
+/// LaTeX's `\frac{3}{4}`), `10:30`.
 fn numbers(text: &str) -> Vec<String> {
-    let chars: Vec<char> = text.chars().collect();
+    let chars: Vec<char> = text.replace("}{", "/").replace('−', "-").chars().collect();
     let digit = |i: usize| chars.get(i).is_some_and(char::is_ascii_digit);
     let groups = |i: usize| (1..=3).all(|n| digit(i + n)) && !digit(i + 4);
     let (mut found, mut at) = (Vec::new(), 0);
@@ -54,6 +55,14 @@ fn numbers(text: &str) -> Vec<String> {
             let fraction: String = std::iter::once(&'.').chain(digits).collect();
             at += fraction.len();
             number.push_str(fraction.trim_end_matches('0').trim_end_matches('.'));
+        }
+        while matches!(chars.get(at), Some('/' | ':')) && digit(at + 1) {
+            number.push(chars[at]);
+            at += 1;
+            while digit(at) {
+                number.push(chars[at]);
+                at += 1;
+            }
         }
         found.push(format!("{}{number}", if sign { "-" } else { "" }));
     }
@@ -95,6 +104,10 @@ mod tests {
             ("The ANSWER IS (B).", "B"),
             ("The answer is about 40 dollars.", "40"),
             ("Answer: Paris", "Paris"),
+            ("6/8 is the same as 3/4. The answer is 3/4.", "3/4"),
+            ("The answer is \\(\\frac{3}{4}\\).", "3/4"),
+            ("The answer is −5.", "-5"),
+            ("So she comes at 10:30", "10:30"),
         ] {
             assert_eq!(conclusion(chain).as_deref(), Some(wanted), "{chain}");
         }

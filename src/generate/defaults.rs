@@ -28,15 +28,20 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    /// From `generation_config.json`, with the end ids of `config.json` where it names none.
+    /// From `generation_config.json`, with the end ids of `config.json` where it names none. A
+    /// folder may have neither (Meta's has `params.json`).
     pub fn from_folder(folder: &Path) -> Result<Self> {
-        let path = folder.join("generation_config.json");
-        let mut defaults = match path.is_file() {
-            true => Self::from_config(&Config::open(&path)?)?,
-            false => Self::default(),
+        let config = |name: &str| {
+            let path = folder.join(name);
+            path.is_file().then(|| Config::open(&path)).transpose()
         };
-        if defaults.stop_ids.is_empty() {
-            let config = Config::open(&folder.join("config.json"))?;
+        let mut defaults = match config("generation_config.json")? {
+            Some(config) => Self::from_config(&config)?,
+            None => Self::default(),
+        };
+        if defaults.stop_ids.is_empty()
+            && let Some(config) = config("config.json")?
+        {
             defaults.stop_ids = ids(&config, "eos_token_id")?;
         }
         Ok(defaults)
@@ -69,17 +74,15 @@ impl Defaults {
         Ok(defaults)
     }
 
-    /// The sampling that the model's files ask for; greedy where they do not ask to sample.
+    /// The sampling that the model's files ask for; greedy where they do not ask to sample. Their
+    /// filters hold in any case, for whoever asks for a temperature.
     pub fn sampling(&self) -> Sampling {
         let base = Sampling::default();
-        if self.do_sample != Some(true) {
-            return Sampling {
-                repeat_penalty: self.repetition_penalty.unwrap_or(base.repeat_penalty),
-                ..base
-            };
-        }
         Sampling {
-            temperature: self.temperature.unwrap_or(1.0),
+            temperature: match self.do_sample {
+                Some(true) => self.temperature.unwrap_or(1.0),
+                _ => base.temperature,
+            },
             top_k: self.top_k,
             top_p: self.top_p,
             min_p: self.min_p,

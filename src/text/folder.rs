@@ -51,13 +51,20 @@ pub(super) fn model(files: &Files, config: &Config) -> Result<Option<Tokenizer>>
         "ice_text.model",
         "spiece.model",
         "sentencepiece.bpe.model",
+        "cog-pretrain.model",
     ] {
         let path = files.path(name);
         if let Some(bytes) = files.read(name)? {
-            return match tiktoken::looks_like(&bytes) {
-                true => tiktoken::open(&path, &bytes, config).map(Some),
-                false => sentencepiece(&path, &bytes, config).map(Some),
-            };
+            if tiktoken::looks_like(&bytes) {
+                return tiktoken::open(&path, &bytes, config).map(Some);
+            }
+            let mut added = config.added();
+            if is_glm_chinese(config) {
+                added.extend(added_tokens_json(files)?);
+                added.sort();
+                added.dedup_by_key(|(id, ..)| *id);
+            }
+            return sentencepiece(&path, &bytes, added, config).map(Some);
         }
     }
     Ok(None)
@@ -72,13 +79,15 @@ pub(super) fn finish(
 ) -> Tokenizer {
     let bos = config.id(&engine, "bos").or(defaults.bos);
     let eos = config.id(&engine, "eos").or(defaults.eos);
-    let apply = |flag, token: Option<u32>, ids: &mut Vec<u32>| match (config.flag(flag), token) {
-        (Some(true), Some(id)) if !ids.contains(&id) => ids.insert(0, id),
-        (Some(false), Some(id)) => ids.retain(|&other| other != id),
+    match (config.flag("add_bos_token"), bos) {
+        (Some(true), Some(id)) if !defaults.prefix.contains(&id) => defaults.prefix.insert(0, id),
+        (Some(false), Some(id)) => defaults.prefix.retain(|&other| other != id),
         _ => {}
-    };
-    apply("add_bos_token", bos, &mut defaults.prefix);
-    apply("add_eos_token", eos, &mut defaults.suffix);
+    }
+    // That it be put there is for training: what is to be gone on with has not ended.
+    if config.flag("add_eos_token") == Some(false) {
+        defaults.suffix.retain(|&other| Some(other) != eos);
+    }
     let mut ends = engine.end_ids();
     ends.extend(defaults.ends);
     Tokenizer::new(Inner {
@@ -127,10 +136,7 @@ fn vocab_and_merges(
         .map(|t| t.to_string())
         .collect();
     let mut plain = Vec::new();
-    let extra = files.object("added_tokens.json")?;
-    let extra = extra
-        .iter()
-        .filter_map(|(text, id)| Some((id.as_u64()?.try_into().ok()?, text.clone(), true)));
+    let extra = added_tokens_json(files)?;
     for (id, text, is_special) in config.added().into_iter().chain(extra) {
         vocab.entry(text.clone()).or_insert(id);
         match is_special {
@@ -175,7 +181,27 @@ fn vocab_and_merges(
     Ok(finish(engine, defaults, size, config))
 }
 
-fn sentencepiece(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenizer> {
+/// The added tokens of `added_tokens.json`: id, text, and that they are special.
+fn added_tokens_json(files: &Files) -> Result<Vec<(u32, String, bool)>> {
+    let object = files.object("added_tokens.json")?;
+    let tokens = object
+        .iter()
+        .filter_map(|(text, id)| Some((id.as_u64()?.try_into().ok()?, text.clone(), true)));
+    Ok(tokens.collect())
+}
+
+/// GLM-10B's Chinese sister, whose marks are in `added_tokens.json` (`tokenization_glm.py`).
+fn is_glm_chinese(config: &Config) -> bool {
+    config.class() == "GLMChineseTokenizer"
+}
+
+/// A SentencePiece model with the tokens `added` to it.
+fn sentencepiece(
+    path: &Path,
+    bytes: &[u8],
+    added: Vec<(u32, String, bool)>,
+    config: &Config,
+) -> Result<Tokenizer> {
     let error = |message: String| Error::format(path, message);
     let mut vocabulary = spm::parse(bytes).map_err(error)?;
     if path.file_name().is_some_and(|n| n == "ice_text.model") {
@@ -194,7 +220,7 @@ fn sentencepiece(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenizer
                 .push(mark(&format!("<extra_id_{n}>"), pieces::Kind::Control));
         }
     }
-    for (id, text, special) in config.added() {
+    for (id, text, special) in added {
         let kind = match special {
             true => pieces::Kind::Control,
             false => pieces::Kind::UserDefined,
@@ -225,7 +251,16 @@ fn sentencepiece(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenizer
         eos,
         ends: Vec::new(),
     };
-    Ok(finish(Engine::Spm(Box::new(spm)), defaults, size, config))
+    let engine = Engine::Spm(Box::new(spm));
+    let defaults = match is_glm_chinese(config) {
+        true => Defaults {
+            prefix: ids(engine.id_of("[CLS]")),
+            suffix: ids(config.id(&engine, "eos")),
+            ..defaults
+        },
+        false => defaults,
+    };
+    Ok(finish(engine, defaults, size, config))
 }
 
 /// A piece that the vocabulary file lacks.

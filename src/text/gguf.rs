@@ -5,7 +5,7 @@ use super::hf::{ByteLevelParts, Hf, added_token};
 use super::pieces::Kind;
 use super::pretokenize;
 use super::spm::{Algorithm, Charsmap, Piece, Spm, UserDefined, Vocabulary};
-use super::tokenizer::{Engine, Inner, Tokenizer};
+use super::tokenizer::{END_TEXTS, Engine, Inner, Tokenizer};
 use crate::Result;
 use crate::weights::gguf::{Array, Metadata, Value};
 
@@ -101,14 +101,16 @@ fn is_padding(id: usize, text: &str, kind: Kind) -> bool {
 /// One more than the last id that is not padding.
 fn size(meta: &Metadata) -> Result<usize> {
     let tokens = tokens(meta)?;
-    let kinds = kinds(meta, tokens.len())?;
+    let kinds = kinds(meta, tokens)?;
     let mut pieces = tokens.iter().zip(kinds).enumerate();
     let last = pieces.rposition(|(id, (text, kind))| !is_padding(id, text, kind));
     Ok(last.map_or(0, |id| id + 1))
 }
 
-/// The kind of each piece; normal where the file does not say.
-fn kinds(meta: &Metadata, n: usize) -> Result<Vec<Kind>> {
+/// The kind of each piece; normal where the file does not say. Marks that end a turn are control
+/// tokens whatever it says: some converters gave them another type (so does `llama-vocab.cpp`).
+fn kinds(meta: &Metadata, tokens: &[String]) -> Result<Vec<Kind>> {
+    let n = tokens.len();
     let Some(types) = meta.u32s(TYPES)? else {
         return Ok(vec![Kind::Normal; n]);
     };
@@ -117,16 +119,18 @@ fn kinds(meta: &Metadata, n: usize) -> Result<Vec<Kind>> {
     }
     types
         .iter()
-        .map(|&t| {
-            Kind::from_number(t.into())
-                .ok_or_else(|| meta.error(TYPES, format!("type {t}; 1 to 6 are known")))
+        .zip(tokens)
+        .map(|(&t, text)| match Kind::from_number(t.into()) {
+            Some(_) if END_TEXTS.contains(&text.as_str()) => Ok(Kind::Control),
+            Some(kind) => Ok(kind),
+            None => Err(meta.error(TYPES, format!("type {t}; 1 to 6 are known"))),
         })
         .collect()
 }
 
 fn spm(meta: &Metadata, algorithm: Algorithm) -> Result<Engine> {
     let tokens = tokens(meta)?;
-    let kinds = kinds(meta, tokens.len())?;
+    let kinds = kinds(meta, tokens)?;
     let scores = meta.f32s(SCORES)?.filter(|s| s.len() == tokens.len());
     let scores =
         scores.ok_or_else(|| meta.error(SCORES, format!("{} scores are wanted", tokens.len())))?;
@@ -197,7 +201,7 @@ fn charsmap(meta: &Metadata) -> Result<Option<Charsmap>> {
 /// Byte-level BPE, and whether BOS and EOS are put around a text unless the file says otherwise.
 fn bpe(meta: &Metadata) -> Result<(Engine, bool, bool)> {
     let tokens = tokens(meta)?;
-    let kinds = kinds(meta, tokens.len())?;
+    let kinds = kinds(meta, tokens)?;
     let rule = pretokenize::rule(meta.str(PRE)?.unwrap_or_default())
         .map_err(|e| meta.error(PRE, e.to_string()))?;
     let merges = meta

@@ -24,8 +24,12 @@ const TEKKEN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}
 const GPT4O: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const DEEPSEEK3: &str = r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##;
 
+const SEED_CODER: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// The letters with a case of Unicode, one by one, as DeepSeek-LLM's file has them.
+const DEEPSEEK_LETTERS: &str = r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
+
 /// The names that [`patterns`] knows, for messages.
-const KNOWN: &str = "default, gpt-2, mpt, olmo, gpt-neox, llama-bpe, llama3, qwen2, qwen35, falcon, falcon3, bloom, chatglm-bpe, glm4, deepseek-coder, deepseek-v3, deepseek-r1-qwen, starcoder, refact, command-r, smollm, stablelm2, tekken, gpt-4o, llama4, dbrx, smaug-bpe, phi-2";
+const KNOWN: &str = "default, gpt-2, mpt, olmo, gpt-neox, llama-bpe, llama3, qwen2, qwen35, falcon, falcon3, bloom, chatglm-bpe, glm4, deepseek-llm, deepseek-coder, deepseek-v3, deepseek-r1-qwen, seed-coder, starcoder, refact, command-r, smollm, stablelm2, tekken, gpt-4o, llama4, dbrx, smaug-bpe, phi-2";
 
 /// What a rule named by `tokenizer.ggml.pre` says.
 pub(super) struct Rule {
@@ -45,19 +49,30 @@ pub(super) fn rule(name: &str) -> Result<Rule> {
         "" | "default" => vec![r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"],
         "gpt-2" | "gpt2" | "phi-2" | "jina-es" | "jina-de" | "jina-v2-es" | "jina-v2-de"
         | "mpt" | "olmo" | "jais" | "trillion" | "gpt-neox" | "gptneox" | "granite-docling"
-        | "roberta-bpe" | "exaone4" => vec![GPT2],
+        | "roberta-bpe" | "exaone4" | "a.x-4.0" | "mellum" => vec![GPT2],
         "starcoder" | "refact" | "command-r" | "smollm" | "codeshell" | "exaone" | "minerva-7b" => {
             vec![r"\p{N}", GPT2]
         }
         "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "falcon-h1" | "pixtral" | "midm-2.0"
         | "lfm2" | "dbrx" | "smaug-bpe" | "chatglm-bpe" | "glm4" => vec![LLAMA3],
-        "qwen2" | "stablelm2" | "deepseek-r1-qwen" | "megrez" | "hunyuan" | "grok-2" => vec![QWEN2],
+        "qwen2" | "stablelm2" | "deepseek-r1-qwen" | "megrez" | "hunyuan" | "grok-2" | "kormo" => {
+            vec![QWEN2]
+        }
+        "seed-coder" => vec![SEED_CODER],
         "qwen35" => vec![QWEN35],
         "falcon" => vec![r"[\p{P}\$\+<=>\^~\|`]+", GPT2, r"[0-9][0-9][0-9]"],
         "bloom" | "gpt3-finnish" | "poro-chat" => vec![BLOOM],
         "viking" => vec![BLOOM, r"\p{N}"],
         "tekken" => vec![TEKKEN],
         "gpt-4o" | "llama4" => vec![GPT4O],
+        "deepseek-llm" => vec![
+            r"[\r\n]",
+            DEEPSEEK_LETTERS,
+            r"\s?[!-/:-~！-／：-～‘-‟　-。]+",
+            r"\s+$",
+            "[一-龥ࠀ-一가-\u{d7ff}]+",
+            r"\p{N}+",
+        ],
         "deepseek-coder" => vec![
             r"[\r\n]",
             r"\s?\p{L}+",

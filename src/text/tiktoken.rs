@@ -1,6 +1,6 @@
-//! tiktoken's rank files (`qwen.tiktoken`, GLM-4's `tokenizer.model`): a line per token, its bytes
-//! in base64 and its rank, which is also its id. Merging goes by the rank of the union; the pair
-//! that a token is merged from follows from running that on the token itself.
+//! tiktoken's rank files (`qwen.tiktoken`, `tokenizer.model` of GLM-4 and of Meta's Llama-3): a line
+//! per token, its bytes in base64 and its rank, which is also its id. Merging goes by the rank of the
+//! union; the pair that a token is merged from follows from running that on the token itself.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,6 +20,68 @@ use crate::{Error, Result};
 const MAX_TOKEN: usize = 1024;
 /// `<|extra_0|>` and so on, after Qwen's three marks.
 const QWEN_EXTRAS: usize = 205;
+/// Tokens of Llama-3's file, to which it adds as many marks as make 128 256.
+const LLAMA3_TOKENS: usize = 128_000;
+
+/// Whose file it is: what the ranks do not say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Qwen,
+    Glm4,
+    /// Meta's own, without any configuration.
+    Llama3,
+}
+
+impl Kind {
+    fn of(path: &Path, tokens: usize, config: &Config) -> Result<Self> {
+        match config.class() {
+            "ChatGLM4Tokenizer" => Ok(Self::Glm4),
+            class if class.starts_with("QWen") => Ok(Self::Qwen),
+            _ if path.extension().is_some_and(|e| e == "tiktoken") => Ok(Self::Qwen),
+            _ if tokens == LLAMA3_TOKENS => Ok(Self::Llama3),
+            class => Err(Error::format(
+                path,
+                format!(
+                    "{tokens} ranks and the class {class:?} are none of the known tokenizers (Qwen, GLM-4, Llama-3); tokenizer_config.json with its tokenizer_class, or tokenizer.json, is wanted beside it"
+                ),
+            )),
+        }
+    }
+
+    fn pattern(self) -> &'static str {
+        match self {
+            Self::Qwen => QWEN2,
+            Self::Glm4 | Self::Llama3 => LLAMA3,
+        }
+    }
+
+    /// The marks after the ranks, where the configuration names none (`tokenization_qwen.py` of Qwen,
+    /// `tokenizer.py` of Llama 3.1).
+    fn marks(self) -> Vec<String> {
+        let numbered = |name: &str, numbers: std::ops::Range<usize>| -> Vec<String> {
+            numbers.map(|n| format!("<|{name}_{n}|>")).collect()
+        };
+        let named = |names: &[&str]| names.iter().map(|n| format!("<|{n}|>")).collect();
+        match self {
+            Self::Glm4 => Vec::new(),
+            Self::Qwen => [
+                named(&["endoftext", "im_start", "im_end"]),
+                numbered("extra", 0..QWEN_EXTRAS),
+            ]
+            .concat(),
+            Self::Llama3 => [
+                named(&["begin_of_text", "end_of_text"]),
+                numbered("reserved_special_token", 0..2),
+                named(&["finetune_right_pad_id"]),
+                numbered("reserved_special_token", 2..3),
+                named(&["start_header_id", "end_header_id", "eom_id", "eot_id"]),
+                named(&["python_tag"]),
+                numbered("reserved_special_token", 3..248),
+            ]
+            .concat(),
+        }
+    }
+}
 
 /// Whether a file's first line is one of tiktoken's.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
@@ -38,7 +100,7 @@ fn token(line: &[u8]) -> Option<(Vec<u8>, u32)> {
     Some((token, rank.parse().ok()?))
 }
 
-/// Opens a rank file; the marks follow from the configuration, Qwen's where it names none.
+/// Opens a rank file; the marks follow from the configuration, or from whose file it is.
 pub(super) fn open(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenizer> {
     let error = |message: String| Error::format(path, message);
     let mut tokens: Vec<(Vec<u8>, u32)> = Vec::new();
@@ -57,15 +119,12 @@ pub(super) fn open(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokeniz
             "the ranks do not run from 0 without gaps".to_string(),
         ));
     }
-    let glm = config.class() == "ChatGLM4Tokenizer";
+    let kind = Kind::of(path, tokens.len(), config)?;
     let mut marks: Vec<(u32, String, bool)> = config.added();
-    if marks.is_empty() && !glm {
-        let names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
-        let extras = (0..QWEN_EXTRAS).map(|n| format!("<|extra_{n}|>"));
-        let names = names.iter().map(|n| n.to_string()).chain(extras);
+    if marks.is_empty() {
         marks = (tokens.len() as u32..)
-            .zip(names)
-            .map(|(id, n)| (id, n, true))
+            .zip(kind.marks())
+            .map(|(id, name)| (id, name, true))
             .collect();
     }
     let hf = Hf::byte_level(ByteLevelParts {
@@ -74,10 +133,10 @@ pub(super) fn open(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokeniz
             .iter()
             .map(|(t, id)| (byte_level::piece(t), *id))
             .collect(),
-        patterns: vec![if glm { LLAMA3 } else { QWEN2 }],
+        patterns: vec![kind.pattern()],
         // A whole pre-token that is a token needs no merges.
         ignore_merges: true,
-        nfc: !glm,
+        nfc: kind == Kind::Qwen,
         added: marks
             .iter()
             .map(|(_, text, special)| added_token(text, *special))
@@ -97,18 +156,27 @@ pub(super) fn open(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokeniz
     let size = hf.vocab_size();
     let engine = Engine::Hf(Box::new(hf));
     let id = |text: &str| engine.id_of(text);
-    let mut defaults = Defaults::default();
-    let mut ends = Vec::new();
-    if glm {
-        defaults
-            .prefix
-            .extend(id("[gMASK]").into_iter().chain(id("<sop>")));
-        ends.extend([id("<|user|>"), id("<|observation|>")]);
-    } else {
-        ends.extend([id("<|im_end|>"), id("<|im_start|>")]);
-    }
-    defaults.eos = id("<|endoftext|>");
-    defaults.ends = ends.into_iter().flatten().collect();
+    let ids = |texts: &[&str]| texts.iter().filter_map(|text| id(text)).collect();
+    let defaults = match kind {
+        Kind::Qwen => Defaults {
+            eos: id("<|endoftext|>"),
+            ends: ids(&["<|im_end|>", "<|im_start|>"]),
+            ..Defaults::default()
+        },
+        Kind::Glm4 => Defaults {
+            prefix: ids(&["[gMASK]", "<sop>"]),
+            eos: id("<|endoftext|>"),
+            ends: ids(&["<|user|>", "<|observation|>"]),
+            ..Defaults::default()
+        },
+        Kind::Llama3 => Defaults {
+            prefix: ids(&["<|begin_of_text|>"]),
+            bos: id("<|begin_of_text|>"),
+            eos: id("<|end_of_text|>"),
+            ends: ids(&["<|eot_id|>", "<|eom_id|>"]),
+            ..Defaults::default()
+        },
+    };
     Ok(finish(engine, defaults, size, config))
 }
 

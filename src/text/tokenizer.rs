@@ -42,7 +42,7 @@ pub(super) struct Inner {
 pub struct Tokenizer(pub(super) Arc<Inner>);
 
 /// Texts of special tokens that end a turn.
-const END_TEXTS: [&str; 12] = [
+pub(super) const END_TEXTS: [&str; 12] = [
     "<|eot_id|>",
     "<|eom_id|>",
     "<|end_of_text|>",

@@ -39,6 +39,8 @@ pub(super) fn compile(name: &'static str, source: &str) -> Result<Environment<'s
     env.add_function("raise_exception", raise_exception);
     env.add_function("strftime_now", strftime_now);
     env.add_filter("tojson", tojson);
+    // In Python `none` is not; Qwen3-Coder's template asks it of `tools`.
+    env.add_test("iterable", |v: &Value| !v.is_none() && v.try_iter().is_ok());
     // Jinja reads every kind of line end as a newline.
     let source = source.replace("\r\n", "\n").replace('\r', "\n");
     env.add_template_owned(name, without_generation_tags(&source))?;

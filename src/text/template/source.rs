@@ -30,6 +30,10 @@ pub(super) fn from_folder(folder: &Path) -> Result<Option<ChatTemplate>> {
     };
     let mut template = ChatTemplate::from_source(&name, &source)?;
     template.tokens = tokens(&config);
+    let known = |key: &str| config.contains_key(key);
+    let specials = tokens(&files.object("special_tokens_map.json")?);
+    let others = specials.into_iter().filter(|(key, _)| !known(key));
+    template.tokens.extend(others);
     Ok(Some(template))
 }
 

@@ -210,6 +210,22 @@ fn hub_idioms() {
 }
 
 #[test]
+fn no_tools_are_nothing_to_iterate_over() {
+    // Qwen3-Coder's.
+    let source = "{% if tools is iterable and tools | length > 0 %}tools{% else %}none{% endif %}";
+    assert_eq!(render(source, &ROUNDS).unwrap(), "none");
+    let lists = "{{ [] is iterable }}{{ {} is iterable }}{{ 'a' is iterable }}{{ 3 is iterable }}";
+    assert_eq!(render(lists, &ROUNDS).unwrap(), "TrueTrueTrueFalse");
+}
+
+#[test]
+fn dictionaries_keep_the_order_in_which_they_are_written() {
+    let source = "{% for k in {'S2': 1, 'S10': 2, 'S1': 3} %}{{ k }} {% endfor %}{{ {'b': 1, 'a': 2}|tojson }}";
+    let text = render(source, &ROUNDS).unwrap();
+    assert_eq!(text, r#"S2 S10 S1 {"b": 1, "a": 2}"#);
+}
+
+#[test]
 fn what_a_template_raises_reaches_the_user() {
     let error = render(
         "{{ raise_exception('System role not supported') }}",
@@ -263,6 +279,9 @@ fn templates_of_a_folder() {
     assert_eq!(say(open()), "two");
     write("chat_template.jinja", "three");
     assert_eq!(say(open()), "three");
+    write("special_tokens_map.json", r#"{"pad_token": "<p>"}"#);
+    write("chat_template.jinja", "{{ pad_token }}four");
+    assert_eq!(say(open()), "<p>four");
     write("chat_template.jinja", "{% if %}");
     let error = open().err().unwrap().to_string();
     assert!(error.contains("chat_template.jinja"), "{error}");

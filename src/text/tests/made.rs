@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use crate::text::{Specials, Tokenizer};
@@ -220,7 +222,8 @@ fn tokenizer_json_with_byte_fallback() {
             .unwrap()
             .encode_prompt("hi", Specials::Parse)
             .unwrap(),
-        [263, 2]
+        // A prompt is to be gone on with, whatever training put at its end.
+        [263]
     );
 }
 
@@ -261,6 +264,7 @@ fn lying_tokenizer_files_are_refused_by_name() {
         ("x.tiktoken", b"!! 0\n".to_vec()),
         ("x.tiktoken", b"YQ== 5\n".to_vec()),
         ("x.tiktoken", b"YQ==".to_vec()),
+        ("tokenizer.model", b"YQ== 0\n".to_vec()),
     ];
     for (name, content) in cases {
         let error = open(&[(name, &content)]).err().map(|e| e.to_string());
@@ -281,6 +285,48 @@ fn lying_tokenizer_files_are_refused_by_name() {
             .unwrap()
             .to_string()
             .contains("tokenizer_config.json")
+    );
+}
+
+#[test]
+fn glms_chinese_marks_follow_its_pieces() {
+    let mut pieces = MARKS.to_vec();
+    pieces.extend([("▁", -2.0, 1), ("好", -1.0, 1)]);
+    let added = br#"{"[CLS]": 6, "<|endoftext|>": 5, "[MASK]": 7}"#;
+    let config = br#"{"tokenizer_class": "GLMChineseTokenizer", "eos_token": "<|endoftext|>"}"#;
+    let t = open(&[
+        ("cog-pretrain.model", &model(&pieces, 1, false, [1, 0])),
+        ("added_tokens.json", added),
+        ("tokenizer_config.json", config),
+    ]);
+    let t = t.unwrap().unwrap();
+    assert_eq!(t.encode("好[MASK]", Specials::Parse).unwrap(), [3, 4, 7]);
+    assert_eq!((t.prefix(), t.suffix()), (&[6][..], &[5][..]));
+    assert_eq!(t.eos(), Some(5));
+}
+
+#[test]
+fn llama_3s_ranks_come_with_its_marks() {
+    // As many ranks as Meta's file has: the bytes, a number of three digits, and what fills up.
+    let digits = [b"12".to_vec(), b"123".to_vec(), b"1234".to_vec()];
+    let tokens = (0..=255).map(|byte: u8| vec![byte]).chain(digits);
+    let fill = (0u32..).map(|n| [b"~~", &n.to_be_bytes()[..]].concat());
+    let lines = (0..128_000).zip(tokens.chain(fill)).map(|(rank, token)| {
+        let token = BASE64_STANDARD.encode(token);
+        format!("{token} {rank}\n")
+    });
+    let ranks: String = lines.collect();
+    let t = open(&[("tokenizer.model", ranks.as_bytes())])
+        .unwrap()
+        .unwrap();
+    let prompt = t.encode_prompt("a1234<|eot_id|>", Specials::Parse).unwrap();
+    assert_eq!(prompt, [128_000, 97, 257, u32::from(b'4'), 128_009]);
+    assert_eq!(t.id_of("<|reserved_special_token_247|>"), Some(128_255));
+    assert_eq!(t.eos(), Some(128_001));
+    assert!(
+        [128_001, 128_008, 128_009]
+            .iter()
+            .all(|id| t.end_ids().contains(id))
     );
 }
 
