@@ -1,6 +1,8 @@
 //! From files to a model: the one way in. [`Opened`] is a model whose configuration is read and
 //! whose tensors are found; [`Opened::model`] loads it.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,8 +46,8 @@ pub enum Origin {
 }
 
 impl Opened {
-    /// Opens a folder in the Hub's layout or Meta's, a `.gguf`, or a `.safetensors`, `.bin`, `.pt`
-    /// or `.pth` with its `config.json` or `params.json` beside it.
+    /// Opens a folder in the Hub's layout or Meta's, a GGUF by whatever name, or a `.safetensors`,
+    /// `.bin`, `.pt` or `.pth` with its `config.json` or `params.json` beside it.
     ///
     /// # Errors
     /// Names the file, key or tensor that is missing, malformed or not supported.
@@ -56,6 +58,7 @@ impl Opened {
         let folder = path.parent().unwrap_or(Path::new(""));
         match path.extension().and_then(|e| e.to_str()) {
             Some("gguf") => Self::gguf(path, Gguf::open(path)?),
+            _ if is_gguf(path) => Self::gguf(path, Gguf::open(path)?),
             Some("safetensors" | "bin" | "pt" | "pth") => Self::folder(folder, open_file(path)?),
             _ if !path.exists() => Err(Error::io(path, std::io::ErrorKind::NotFound.into())),
             _ => Err(Error::format(
@@ -86,11 +89,10 @@ impl Opened {
             None => checkpoint,
         };
         let family = arch::family_of(&config)?;
-        let spec = (family.declare)(&config)?;
+        let mut spec = (family.declare)(&config)?;
         let weights = Weights::new(checkpoint, &(family.tensors)(&spec))?;
         if spec.head.weight == HeadWeight::Tied {
-            // Some repositories store the tied head too; the reference then ignores it.
-            weights.ignore("output.weight");
+            spec.head.weight = stored_head(&weights)?;
         }
         Ok(Self {
             path: folder.to_path_buf(),
@@ -141,6 +143,8 @@ impl Opened {
         add_biases(&mut spec, &weights);
         spec.head.weight = match weights.has("output.weight") {
             true => HeadWeight::Own,
+            // One that its configuration declares and the file lacks is missing.
+            false if metadata.get(WICK_CONFIG).is_some() => spec.head.weight,
             false => HeadWeight::Tied,
         };
         Ok(Self {
@@ -187,6 +191,39 @@ impl Opened {
         let size = |p: &PathBuf| std::fs::metadata(p).map_or(0, |m| m.len());
         files.iter().map(size).sum()
     }
+}
+
+/// Whether a file begins as GGUF does, whatever it is called.
+pub(crate) fn is_gguf(path: &Path) -> bool {
+    let mut magic = [0u8; 4];
+    let is_read = path.is_file()
+        && File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok());
+    is_read && magic == *b"GGUF"
+}
+
+/// The head of a model that says that it is tied. Some repositories store it too: as a copy, or, in
+/// spite of what they say, as one of its own, which then counts (`tie_weights` in
+/// `modeling_utils.py` of `transformers`).
+fn stored_head(weights: &Weights) -> Result<HeadWeight> {
+    let [head, embedding] = ["output.weight", "token_embd.weight"];
+    let shape = |name: &str| {
+        let found = weights.tensors().find(|(n, _)| *n == name);
+        found.map(|(_, info)| info.shape.clone())
+    };
+    let (Some(shape), Some(other)) = (shape(head), shape(embedding)) else {
+        return Ok(HeadWeight::Tied);
+    };
+    let same = shape == other && {
+        let [a, b] = [head, embedding].map(|name| weights.read(name, &shape));
+        let (a, b) = (a?, b?);
+        a.encoding == b.encoding && *a.data == *b.data
+    };
+    weights.release(head);
+    if !same {
+        return Ok(HeadWeight::Own);
+    }
+    weights.ignore(head);
+    Ok(HeadWeight::Tied)
 }
 
 /// More pairs than any head has.

@@ -1,12 +1,13 @@
 //! A model into a GGUF file, tensor by tensor: memory for the largest tensor, not for the model.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::arch::{FACTORS, HeadWeight, RopeScaling};
 use crate::generate::WICK_GENERATION;
 use crate::load::{Opened, Origin, WICK_CARD, WICK_CONFIG};
+use crate::model::{ROPE_FREQS, check_tensors};
 use crate::nn::{Rotary, Storage};
 use crate::quant::Encoding;
 use crate::text::{Held, gguf_entries};
@@ -34,14 +35,16 @@ pub struct Written {
 /// vocabulary.
 ///
 /// # Errors
-/// If a tensor cannot be read or has no place in GGUF, or the file cannot be written; nothing is
-/// left behind then.
+/// As [`check_output`]; if the tensors are not those that the configuration declares, one of them
+/// cannot be read or has no place in GGUF, or the file cannot be written; nothing is left behind
+/// then.
 pub fn to_gguf(
     opened: &Opened,
     storage: Storage,
     out: &Path,
     progress: &mut dyn FnMut(&Written, usize),
 ) -> Result<Held> {
+    check_output(out)?;
     if opened
         .weights
         .checkpoint()
@@ -54,22 +57,57 @@ pub fn to_gguf(
             out.display()
         )));
     }
-    let part = partial(out);
-    let done = write(opened, storage, &part, progress).and_then(|held| {
-        match std::fs::rename(&part, out) {
-            Ok(()) => Ok(held),
-            Err(e) => Err(Error::io(out, e)),
-        }
-    });
-    if done.is_err() {
-        // The error being reported matters more than one of removing the remains.
-        let _ = std::fs::remove_file(&part);
-    }
-    done
+    check_tensors(&opened.weights, &opened.spec)?;
+    let part = Growing(partial(out));
+    let held = write(opened, storage, &part.0, progress)?;
+    std::fs::rename(&part.0, out).map_err(|e| Error::io(out, e))?;
+    Ok(held)
 }
 
-fn same_file(a: &Path, b: &Path) -> bool {
+/// Refuses a place where no file can be put, or where one would take the place of something that
+/// is none: the rename would succeed on a device, a pipe or a link to one.
+///
+/// # Errors
+/// What is there is no file, or the folder that is to hold it is not there.
+pub fn check_output(out: &Path) -> Result<()> {
+    let refused = |message: String| {
+        let out = out.display();
+        Err(Error::Unsupported(format!("{out}: {message}")))
+    };
+    let folder = folder_of(out);
+    match std::fs::metadata(out) {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(_) => refused("this is no file, and is not written over; name another".to_string()),
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(out, e)),
+        Err(_) if folder.is_dir() => Ok(()),
+        Err(_) => refused(format!(
+            "there is no folder {}; make it first",
+            folder.display()
+        )),
+    }
+}
+
+/// The file until it is complete and has its name; what there is of it goes with this.
+struct Growing(PathBuf);
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        // An error being reported matters more than one of removing the remains.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Whether both paths lead to the same file.
+pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+/// The folder that a file is or will be in.
+pub fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Where the file grows until it is complete.
@@ -141,15 +179,12 @@ fn write(
     for (name, numbers) in &settings {
         writer.tensor(name, &numbers.data).map_err(failed)?;
     }
-    opened.weights.finish()?;
     let file = writer.finish().map_err(failed)?;
     let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
     file.sync_all().map_err(failed)?;
     Ok(held)
 }
 
-/// llama.cpp's name for Llama 3's frequency divisors.
-const ROPE_FREQS: &str = "rope_freqs.weight";
 /// The architectures for which llama.cpp reads LongRoPE's.
 const LONG_ROPE: [&str; 2] = ["llama", "phi3"];
 
@@ -208,7 +243,10 @@ fn metadata(opened: &Opened, storage: Storage) -> Result<(Vec<(String, Value)>, 
     let mut held = Held::Exactly;
     match &opened.origin {
         Origin::Gguf(metadata) => {
-            let kept = metadata.iter().filter(|(key, _)| *key != FILE_TYPE);
+            // The parts of a split file come together here.
+            let kept = metadata
+                .iter()
+                .filter(|(key, _)| *key != FILE_TYPE && !key.starts_with("split."));
             out.extend(kept.map(|(key, value)| (key.to_string(), value.clone())));
         }
         Origin::Folder { folder, config } => {

@@ -154,6 +154,18 @@ fn buffers_and_copies_change_nothing() {
     }
 }
 
+#[test]
+fn t5s_without_the_shared_embedding_have_a_copy_of_it() {
+    for copy in ["decoder.embed_tokens.weight", "encoder.embed_tokens.weight"] {
+        let dir = changed("t5", |mut tensors| {
+            let embedding = tensors.remove("shared.weight").unwrap();
+            tensors.insert(copy.to_string(), embedding);
+            tensors
+        });
+        assert_same("t5", dir.path());
+    }
+}
+
 /// Mixtral's experts under the newer names: one tensor for all of a layer's.
 fn stack_experts(mut tensors: Tensors) -> Tensors {
     for layer in 0..2 {

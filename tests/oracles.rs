@@ -135,3 +135,27 @@ fn a_rolled_back_cache_is_as_good_as_a_new_one() {
         assert_eq!(greedy(&mut session, 16), reference.ids("gen"), "{name}");
     }
 }
+
+#[test]
+fn a_shorter_prompt_after_a_longer_one_is_answered_as_in_a_new_session() {
+    for folder in oracles() {
+        let (name, reference) = (name(&folder), Reference::load(&folder));
+        let model = load(&folder, Storage::AsStored);
+        let prompt = reference.ids("input_ids");
+        let short = &prompt[..prompt.len() / 2];
+        if model.plan(short).is_err() {
+            // A prefix LM's prompt must be whole.
+            continue;
+        }
+        let answered = |longer_first: bool| {
+            let mut session = session(&model, usize::MAX);
+            if longer_first {
+                session.prompt(&prompt).unwrap();
+                greedy(&mut session, 5);
+            }
+            session.prompt(short).unwrap();
+            greedy(&mut session, 16)
+        };
+        assert_eq!(answered(true), answered(false), "{name}");
+    }
+}

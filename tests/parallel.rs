@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use candle_core::{Device, Tensor};
 use common::{Reference, load, max_gap, prompt_logits, torch};
@@ -41,6 +42,17 @@ fn refusal(folder: &Path) -> String {
             .map(drop)
     });
     error.expect_err("it opened").to_string()
+}
+
+/// The program answers from a folder without `config.json`.
+#[track_caller]
+fn assert_answers(model: &Path) {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_wick"));
+    run.args(["run", "--prompt-ids", "5,6", "-n", "3", "-m"]);
+    let output = run.arg(model).output().unwrap();
+    let ids = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(ids.trim().split(',').count(), 3, "{ids}{errors}");
 }
 
 /// Rows of each head as Meta keeps them: the pairs that turn together side by side.
@@ -146,6 +158,7 @@ fn metas_files_of_one_process_and_of_two_are_the_model() {
     save_parameters(dir.path(), |_| {});
     torch::save(&dir.path().join("consolidated.00.pth"), &whole, None);
     assert_same("llama-gqa", dir.path());
+    assert_answers(dir.path());
     // An even vocabulary, so that rows can be halved; its last token is never asked for.
     let embedding = whole["tok_embeddings.weight"].clone();
     let padded = Tensor::cat(&[&embedding, &embedding.narrow(0, 0, 1).unwrap()], 0).unwrap();

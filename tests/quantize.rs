@@ -2,12 +2,14 @@
 
 mod common;
 
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 
+use candle_core::Device;
 use common::{
     Reference, greedy, load, max_gap, name, oracles, prompt_logits, rows, session, shared,
 };
-use wick::arch::FfnKind;
+use wick::arch::{FfnKind, HeadWeight};
 use wick::load::Opened;
 use wick::nn::Storage;
 use wick::quant::Encoding;
@@ -94,41 +96,50 @@ fn quantizing_while_loading_and_a_quantized_gguf_are_the_same_model() {
     }
 }
 
-/// The GGUF `from` without what wick alone writes, as another program's converter leaves it.
-fn without_own_keys(from: &Path, to: &Path) {
-    let file = Gguf::open(from).unwrap();
-    let metadata: Vec<(String, Value)> = file
-        .metadata()
-        .iter()
-        .filter(|(key, _)| !key.starts_with("wick."))
-        .map(|(key, value)| (key.to_string(), value.clone()))
-        .collect();
-    let tensors: Vec<_> = file.tensors().values().cloned().collect();
-    let headers: Vec<_> = tensors
-        .iter()
-        .map(|t| TensorHeader {
+type Entries = Vec<(String, Value)>;
+type Tensors = Vec<(TensorHeader, Vec<u8>)>;
+
+/// The metadata and the tensors of a GGUF.
+fn contents(path: &Path) -> (Entries, Tensors) {
+    let file = Gguf::open(path).unwrap();
+    let metadata = file.metadata();
+    let entries = metadata.iter().map(|(k, v)| (k.to_string(), v.clone()));
+    let tensors = file.tensors().values().map(|t| {
+        let header = TensorHeader {
             name: t.name.clone(),
             encoding: t.encoding,
             shape: t.shape.clone(),
-        })
-        .collect();
-    let out = std::fs::File::create(to).unwrap();
-    let mut writer = Writer::new(out, &metadata, &headers).unwrap();
-    for t in &tensors {
-        writer
-            .tensor(&t.name, &file.read(&t.name).unwrap())
-            .unwrap();
+        };
+        (header, file.read(&t.name).unwrap().into_owned())
+    });
+    (entries.collect(), tensors.collect())
+}
+
+fn write(path: &Path, metadata: &[(String, Value)], tensors: &[(TensorHeader, Vec<u8>)]) {
+    let headers: Vec<TensorHeader> = tensors.iter().map(|(header, _)| header.clone()).collect();
+    let out = std::fs::File::create(path).unwrap();
+    let mut writer = Writer::new(out, metadata, &headers).unwrap();
+    for (header, data) in tensors {
+        writer.tensor(&header.name, data).unwrap();
     }
     writer.finish().unwrap();
 }
 
-/// What GGUF's own keys cannot say: Qwen's stretching and dynamic NTK, Bloom's residual, and a T5
-/// whose head is tied and yet not scaled.
-const UNSAID: [&str; 4] = [
+/// The GGUF `from` without what wick alone writes, as another program's converter leaves it.
+fn without_own_keys(from: &Path, to: &Path) {
+    let (mut metadata, tensors) = contents(from);
+    metadata.retain(|(key, _)| !key.starts_with("wick."));
+    write(to, &metadata, &tensors);
+}
+
+/// What GGUF's own keys cannot say: Qwen's stretching and dynamic NTK, Bloom's residual, a T5 whose
+/// head is tied and yet not scaled, and Falcon's older form.
+const UNSAID: [&str; 5] = [
     "qwen_long8",
     "bloom-6heads",
     "llama-dynamic-rope",
     "flan-t5",
+    "falcon-rw",
 ];
 
 #[test]
@@ -325,6 +336,103 @@ fn nothing_is_left_behind_when_writing_fails() {
     let out = dir.path().join("no/such/folder/out.gguf");
     assert!(to_gguf(&opened, INT8, &out, &mut |_, _| {}).is_err());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    // Not even when it ends in a panic.
+    let out = dir.path().join("out.gguf");
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        to_gguf(&opened, INT8, &out, &mut |written, _| {
+            assert!(written.name.is_empty(), "a tensor was written");
+        })
+    }));
+    assert!(ended.is_err());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+fn llama() -> PathBuf {
+    oracles().into_iter().find(|f| name(f) == "llama").unwrap()
+}
+
+/// A copy of the oracle `llama` without the tensors that have `part` in their names, and with
+/// another value of a key of its configuration.
+fn damaged(part: &str, key: &str, value: usize) -> tempfile::TempDir {
+    let (folder, dir) = (llama(), tempfile::tempdir().unwrap());
+    let weights = folder.join("model.safetensors");
+    let mut tensors = candle_core::safetensors::load(weights, &Device::Cpu).unwrap();
+    tensors.retain(|name, _| !name.contains(part));
+    candle_core::safetensors::save(&tensors, dir.path().join("model.safetensors")).unwrap();
+    let text = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    config[key] = value.into();
+    std::fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
+    dir
+}
+
+/// Why a model cannot be loaded.
+fn refusal(path: &Path) -> String {
+    let opened = Opened::open(path).unwrap();
+    let loaded = opened.model(&Device::Cpu, Storage::AsStored, &mut |_, _| {});
+    loaded.err().unwrap().to_string()
+}
+
+#[test]
+fn what_cannot_be_loaded_is_not_written() {
+    let nothing = "-";
+    for (part, key, value, named) in [
+        ("lm_head", "num_hidden_layers", 3, "output.weight"),
+        ("layers.1.", "num_hidden_layers", 3, "blk.1."),
+        ("2.mlp.up", "num_hidden_layers", 3, "blk.2.ffn_up.weight"),
+        (nothing, "num_hidden_layers", 1, "layers.1."),
+        (nothing, "vocab_size", 77, "embed_tokens"),
+        (nothing, "intermediate_size", 80, "ffn_gate"),
+    ] {
+        let model = damaged(part, key, value);
+        let opened = Opened::open(model.path()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out.gguf");
+        let written = to_gguf(&opened, INT8, &out, &mut |_, _| {});
+        let message = written.err().unwrap().to_string();
+        assert!(message.contains(named), "{message}");
+        assert_eq!(message, refusal(model.path()));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_ggufs_head_is_tied_only_if_nothing_declares_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, headless, bare] = ["w", "h", "b"].map(|n| dir.path().join(format!("{n}.gguf")));
+    quantize(&llama(), Storage::Float(Encoding::F32), &whole);
+    let (metadata, mut tensors) = contents(&whole);
+    tensors.retain(|(header, _)| header.name != "output.weight");
+    write(&headless, &metadata, &tensors);
+    let message = refusal(&headless);
+    assert!(message.contains("output.weight"), "{message}");
+    without_own_keys(&headless, &bare);
+    let spec = Opened::open(&bare).unwrap().spec;
+    assert_eq!(spec.head.weight, HeadWeight::Tied);
+}
+
+#[test]
+fn rows_that_cannot_be_moved_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, bad] = ["whole", "bad"].map(|n| dir.path().join(format!("{n}.gguf")));
+    quantize(&llama(), Storage::Float(Encoding::F32), &whole);
+    let (metadata, tensors) = contents(&whole);
+    for (name, encoding, shape, bytes) in [
+        ("blk.0.attn_q.bias", Encoding::Q8_0, vec![64], 68),
+        ("blk.0.attn_q.weight", Encoding::F32, vec![64, 0], 0),
+    ] {
+        let mut tensors = tensors.clone();
+        tensors.retain(|(header, _)| header.name != name);
+        let header = TensorHeader {
+            name: name.to_string(),
+            encoding,
+            shape,
+        };
+        tensors.push((header, vec![0; bytes]));
+        write(&bad, &metadata, &tensors);
+        let message = Opened::open(&bad).err().unwrap().to_string();
+        assert!(message.contains(name), "{message}");
+    }
 }
 
 #[test]
@@ -344,38 +452,24 @@ fn a_split_gguf_is_opened_whole_by_any_of_its_parts() {
     let folder = &oracles()[0];
     let whole = dir.path().join("whole.gguf");
     quantize(folder, Storage::Float(Encoding::F32), &whole);
-    let file = Gguf::open(&whole).unwrap();
-    let tensors: Vec<_> = file.tensors().values().cloned().collect();
+    let (entries, tensors) = contents(&whole);
     let parts = [0, tensors.len() / 3, tensors.len() / 2, tensors.len()];
     let name = |i: usize| dir.path().join(format!("m-{:05}-of-00003.gguf", i + 1));
     for i in 0..3 {
         // Only the first part has the model's metadata.
-        let mut metadata: Vec<(String, Value)> = match i {
-            0 => file
-                .metadata()
-                .iter()
-                .map(|(k, v)| (k.to_string(), v.clone()))
-                .collect(),
+        let mut metadata = match i {
+            0 => entries.clone(),
             _ => Vec::new(),
         };
-        metadata.push(("split.count".to_string(), Value::U16(3)));
-        let own = &tensors[parts[i]..parts[i + 1]];
-        let headers: Vec<_> = own
-            .iter()
-            .map(|t| TensorHeader {
-                name: t.name.clone(),
-                encoding: t.encoding,
-                shape: t.shape.clone(),
-            })
-            .collect();
-        let out = std::fs::File::create(name(i)).unwrap();
-        let mut writer = Writer::new(out, &metadata, &headers).unwrap();
-        for t in own {
-            writer
-                .tensor(&t.name, &file.read(&t.name).unwrap())
-                .unwrap();
-        }
-        writer.finish().unwrap();
+        metadata.extend([
+            ("split.no".to_string(), Value::U16(i as u16)),
+            ("split.count".to_string(), Value::U16(3)),
+            (
+                "split.tensors.count".to_string(),
+                Value::I32(tensors.len() as i32),
+            ),
+        ]);
+        write(&name(i), &metadata, &tensors[parts[i]..parts[i + 1]]);
     }
     let reference = Reference::load(folder);
     let wanted = prompt_logits(&load(&whole, Storage::AsStored), &reference, usize::MAX);
@@ -383,6 +477,13 @@ fn a_split_gguf_is_opened_whole_by_any_of_its_parts() {
         let found = prompt_logits(&load(&name(i), Storage::AsStored), &reference, usize::MAX);
         assert_eq!(max_gap(&found, &wanted), 0.0, "by part {}", i + 1);
     }
+    // What is written of it is one file.
+    let joined = dir.path().join("joined.gguf");
+    quantize(&name(1), Storage::AsStored, &joined);
+    let found = prompt_logits(&load(&joined, Storage::AsStored), &reference, usize::MAX);
+    assert!(max_gap(&found, &wanted) <= 1e-5);
+    let (metadata, _) = contents(&joined);
+    assert!(metadata.iter().all(|(key, _)| !key.starts_with("split.")));
     std::fs::remove_file(name(1)).unwrap();
     let error = Opened::open(&name(0)).err().unwrap().to_string();
     assert!(error.contains("m-00002-of-00003.gguf"), "{error}");

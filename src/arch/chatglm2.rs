@@ -96,7 +96,6 @@ fn declare(c: &Config) -> Result<Spec> {
     c.only("apply_residual_connection_post_layernorm", &[json!(false)])?;
     c.only("tie_word_embeddings", &[json!(false)])?;
     c.only("pre_seq_len", &[])?;
-    let rope_ratio = c.opt_f64("rope_ratio")?.unwrap_or(1.0);
     let (vocab_size, n_layers) = (c.size("padded_vocab_size")?, c.size("num_layers")?);
     // Some files say them twice.
     c.only("vocab_size", &[json!(vocab_size)])?;
@@ -109,14 +108,7 @@ fn declare(c: &Config) -> Result<Spec> {
         n_layers,
         max_len: c.size("seq_length")?,
         embedding: Embedding::default(),
-        position: Position::Rope(Rope {
-            theta: rope::checked_theta(c, "rope_ratio", Some(10_000.0 * rope_ratio))?,
-            rotary_dim: head_dim / 2,
-            pairing: Pairing::Interleaved,
-            scaling: RopeScaling::None,
-            decay: None,
-            precision: FrequencyPrecision::F32,
-        }),
+        position: Position::Rope(rope(c, head_dim)?),
         attention: Attention {
             n_heads,
             kv_heads,
@@ -152,3 +144,32 @@ fn declare(c: &Config) -> Result<Spec> {
     c.finish(HARMLESS)?;
     Ok(spec)
 }
+
+const ROPE_RATIO: &str = "rope_ratio";
+
+/// ChatGLM2's `modeling_chatglm.py` divides the positions by `rope_ratio`, that of ChatGLM3 and
+/// GLM-4 multiplies the base by it. Of the keys only the name of the model tells which one it is.
+fn rope(c: &Config, head_dim: usize) -> Result<Rope> {
+    let ratio = c.opt_f64(ROPE_RATIO)?.unwrap_or(1.0);
+    let name = c.opt_str("_name_or_path")?.unwrap_or_default();
+    let name = name.to_ascii_lowercase();
+    let divides = ["chatglm2", "codegeex2"].iter().any(|n| name.contains(n));
+    let checked = |theta| rope::checked_theta(c, ROPE_RATIO, Some(theta));
+    let (theta, scaling) = match divides && ratio != 1.0 {
+        true => {
+            let factor = checked(ratio)?;
+            (checked(THETA)?, RopeScaling::Linear { factor })
+        }
+        false => (checked(THETA * ratio)?, RopeScaling::None),
+    };
+    Ok(Rope {
+        theta,
+        rotary_dim: head_dim / 2,
+        pairing: Pairing::Interleaved,
+        scaling,
+        decay: None,
+        precision: FrequencyPrecision::F32,
+    })
+}
+
+const THETA: f64 = 10_000.0;

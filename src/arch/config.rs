@@ -14,9 +14,11 @@ const MAX_BYTES: u64 = 16 << 20;
 /// Keys that say nothing about the mathematics of inference.
 const HARMLESS: &[&str] = &[
     "_attn_implementation",
+    "_attn_implementation_autoset",
     "_name_or_path",
     "_commit_hash",
     "_from_model_config",
+    "_num_labels",
     "architectures",
     "attention_dropout",
     "attn_dropout_prob",
@@ -25,6 +27,7 @@ const HARMLESS: &[&str] = &[
     "bos_token_id",
     "chunk_size_feed_forward",
     "classifier_dropout",
+    "custom_pipelines",
     "decoder_start_token_id",
     "dtype",
     "embd_pdrop",
@@ -38,6 +41,7 @@ const HARMLESS: &[&str] = &[
     "initializer_factor",
     "initializer_range",
     "is_decoder",
+    "is_llama_config",
     "keys_to_ignore_at_inference",
     "label2id",
     "max_window_layers",

@@ -44,9 +44,10 @@ pub const FAMILY: Family = Family {
             spec.ffn.bias = false;
             spec.ffn.activation = Activation::Gelu;
             // llama.cpp tells them apart by whether the second norm is there.
-            spec.placement = match spec.attention.kv_heads {
-                1 => Placement::Parallel,
-                _ => Placement::ParallelTwoNorms,
+            let second = "blk.0.attn_norm_2.weight";
+            spec.placement = match gguf_keys::has_tensor(m, second)? {
+                true => Placement::ParallelTwoNorms,
+                false => Placement::Parallel,
             };
             Ok(spec)
         },
@@ -124,13 +125,12 @@ fn declare(c: &Config) -> Result<Spec> {
         precision: FrequencyPrecision::F32,
     };
     let mut position = Position::Rope(rope);
-    if flag("alibi", false)? {
-        position = Position::alibi(n_heads, 8.0);
-        if let Position::Alibi { slopes } = &mut position {
-            // The bias is scaled with the scores.
-            let scale = (head_dim as f32).powf(-0.5);
-            slopes.iter_mut().for_each(|s| *s *= scale);
-        }
+    if flag("alibi", false)?
+        && let Position::Alibi { slopes } = Position::alibi(n_heads, 8.0)
+    {
+        // The bias is scaled with the scores.
+        let scale = (head_dim as f32).powf(-0.5);
+        position = Position::RoundedAlibi { slopes, scale };
     }
     let mut spec = gpt2::decoder(
         c,

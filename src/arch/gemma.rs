@@ -118,6 +118,8 @@ fn window(c: &Config, n_layers: usize, every: usize) -> Result<Window> {
     let Some(width) = c.opt_size("sliding_window")? else {
         return Ok(Window::Unlimited);
     };
+    // Some files say it twice.
+    c.only("sliding_window_size", &[json!(width)])?;
     match llama::layer_windows(c, n_layers, width)? {
         Some(window) => Ok(window),
         None => Ok(alternating(n_layers, width, every)),
@@ -164,11 +166,19 @@ fn hub_tensors() -> TensorTable {
 /// llama.cpp's converter has added the 1 already.
 fn gguf_decoder(m: &Config, arch: &'static str, every: usize) -> Result<Spec> {
     let key = |name: &str| format!("{arch}.{name}");
-    let scores = m.opt_f64(&key("attn_logit_softcapping"))?;
-    let logits = m.opt_f64(&key("final_logit_softcapping"))?;
+    let mut scores = m.opt_f64(&key("attn_logit_softcapping"))?;
+    let mut logits = m.opt_f64(&key("final_logit_softcapping"))?;
     let pattern = m.opt_size(&key("attention.sliding_window_pattern"))?;
     let mut spec = gguf_keys::decoder(m, arch, Pairing::Half)?;
     common(&mut spec);
+    if arch == "gemma2" {
+        // The first files leave them out, and llama.cpp takes these.
+        scores = scores.or(Some(50.0));
+        logits = logits.or(Some(30.0));
+        if spec.attention.window == Window::Unlimited {
+            spec.attention.window = Window::All(4096);
+        }
+    }
     if let Window::All(width) = spec.attention.window {
         spec.attention.window = alternating(spec.n_layers, width, pattern.unwrap_or(every));
     }

@@ -82,9 +82,10 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
             clip: None,
             qk_norm: QkNorm::None,
             softcap: None,
-            window: match m.opt_size(&key("attention.sliding_window"))? {
+            // Phi-4's files say 0 for none.
+            window: match m.opt_usize(&key("attention.sliding_window"))? {
+                None | Some(0) => Window::Unlimited,
                 Some(w) => Window::All(w),
-                None => Window::Unlimited,
             },
         },
         norm: match m.opt_f64(&key("attention.layer_norm_epsilon"))? {
@@ -314,6 +315,12 @@ pub(super) fn tensors() -> TensorTable {
         .map(|name| Rule::same(name, name))
         .to_vec(),
     );
+    // The experts of the first Mixtrals' files, one by one.
+    table.rules.extend([
+        Rule::same("blk.{}.ffn_gate.{}", "blk.{}.ffn_gate_exps"),
+        Rule::same("blk.{}.ffn_up.{}", "blk.{}.ffn_up_exps"),
+        Rule::same("blk.{}.ffn_down.{}", "blk.{}.ffn_down_exps"),
+    ]);
     table.ignored = FACTORS.to_vec();
     table
 }

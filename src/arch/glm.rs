@@ -12,11 +12,8 @@ pub const GLM: Family = Family {
     tensors: hub_tensors,
     gguf: Some(GgufFamily {
         architecture: "chatglm",
-        declare: |m| {
-            let mut spec = gguf_keys::decoder(m, "chatglm", Pairing::Interleaved)?;
-            spec.attention.bias = AttentionBias::Qkv;
-            Ok(spec)
-        },
+        // Whether q, k and v have biases is for the tensors to tell.
+        declare: |m| gguf_keys::decoder(m, "chatglm", Pairing::Interleaved),
         metadata: |spec| gguf_keys::metadata(spec, "chatglm"),
         tensors: |spec| {
             let mut table = gguf_keys::fused_tensors(spec);

@@ -66,24 +66,30 @@ fn declare(c: &Config) -> Result<Spec> {
     }
     let head_dim = hidden_size / n_heads;
     let max_len = c.size("max_sequence_length")?;
-    // The English vocabulary is GPT-2's with 47 more; its marks stand at these ids.
+    // No key names the marks. They stand behind the pieces: GPT-2's 50 257 in English
+    // (`tokenization_glm.py`), 50 000 in Chinese.
+    let vocab_size = c.size("vocab_size")?;
+    let [start, blank, generate, sentence] = match vocab_size < 50_257 {
+        true => [50_006, 50_003, 50_009, 50_008],
+        false => [50_257, 50_260, 50_263, 50_264],
+    };
     let id = |key, default| super::chatglm::id(c, key, Some(default));
     let mask = |id| Mask {
         id,
         then: AfterMask::Stay,
     };
     let structure = Structure::Prefix(PrefixLm {
-        start_id: id("sop_token_id", 50_257)?,
+        start_id: id("sop_token_id", start)?,
         masks: vec![
-            mask(id("mask_token_id", 50_260)?),
-            mask(id("gmask_token_id", 50_263)?),
-            mask(id("smask_token_id", 50_264)?),
+            mask(id("mask_token_id", blank)?),
+            mask(id("gmask_token_id", generate)?),
+            mask(id("smask_token_id", sentence)?),
         ],
     });
     let spec = Spec {
         family: "glm10b",
         structure,
-        vocab_size: c.size("vocab_size")?,
+        vocab_size,
         hidden_size,
         n_layers: c.size("num_layers")?,
         max_len,

@@ -43,7 +43,9 @@ pub const FAMILY: Family = Family {
 
 const HARMLESS: &[&str] = &[
     "n_ctx",
+    "n_special",
     "output_past",
+    "predict_special_tokens",
     // Concerns the order of float operations only.
     "reorder_and_upcast_attn",
     "summary_activation",

@@ -39,6 +39,9 @@ fn positions(arch: &str, spec: &Spec) -> Option<String> {
             )
         });
     }
+    if let Position::RoundedAlibi { .. } = spec.position {
+        return Some(format!("it knows no ALiBi for {arch}"));
+    }
     let rope = spec.position.rope()?;
     if matches!(arch, "llama" | "qwen" | "baichuan") && rope.rotary_dim != a.head_dim {
         return Some(format!(

@@ -1,6 +1,8 @@
 //! Phi-3 and Phi-4: LLaMA with fused projections and LongRoPE. Reference: `modeling_phi3.py` of
 //! `transformers`.
 
+use serde_json::json;
+
 use super::{gguf_keys, llama, model_type_is, *};
 
 pub const FAMILY: Family = Family {
@@ -11,6 +13,9 @@ pub const FAMILY: Family = Family {
         if let Some(window) = c.opt_size("sliding_window")? {
             spec.attention.window = Window::All(window);
         }
+        // Phi-4-mini's, which the reference does not read.
+        c.only("full_attn_mod", &[json!(1)])?;
+        c.only("interpolate_factor", &[json!(1)])?;
         // Counts only with LongRoPE.
         c.finish(&["original_max_position_embeddings"])?;
         Ok(spec)

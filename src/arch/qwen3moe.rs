@@ -31,6 +31,8 @@ pub const FAMILY: Family = Family {
         architecture: "qwen3moe",
         declare: |m| {
             let normalized = m.opt_bool("qwen3moe.expert_weights_norm")?;
+            // Qwen3-Coder's files say that there is none.
+            m.only("qwen3moe.expert_shared_feed_forward_length", &[json!(0)])?;
             let mut spec = gguf_keys::decoder(m, "qwen3moe", Pairing::Half)?;
             spec.attention.qk_norm = QkNorm::PerHead;
             if let FfnKind::Experts(experts) = &mut spec.ffn.kind {
@@ -73,6 +75,7 @@ fn declare(c: &Config) -> Result<Spec> {
     // Every layer has experts.
     c.only("decoder_sparse_step", &[json!(1)])?;
     c.only("mlp_only_layers", &[json!([])])?;
+    c.only("shared_expert_intermediate_size", &[json!(0)])?;
     c.finish(&[])?;
     Ok(spec)
 }

@@ -92,6 +92,12 @@ pub enum Position {
     Alibi {
         slopes: Vec<f32>,
     },
+    /// The same by the key's position alone, slopes and biases rounded to bf16 and then multiplied by
+    /// `scale` (Falcon's `build_alibi_tensor`). At long distances the rounding tells.
+    RoundedAlibi {
+        slopes: Vec<f32>,
+        scale: f32,
+    },
     /// A table `position_embd` of `rows`, added to the embedding; position 0 has row `offset`.
     Learned {
         rows: usize,
@@ -137,6 +143,7 @@ impl Position {
             | Position::Rope2d(rope)
             | Position::RopeByWindow { full: rope, .. } => Some(rope),
             Position::Alibi { .. }
+            | Position::RoundedAlibi { .. }
             | Position::Learned { .. }
             | Position::LearnedBlocks { .. }
             | Position::Relative(_) => None,

@@ -1,5 +1,6 @@
-//! T5, T5 v1.1, FLAN-T5 and mT5: encoder and decoder with relative position biases, RMSNorm
-//! before each branch, unscaled scores. Reference: `modeling_t5.py` of `transformers`.
+//! T5, T5 v1.1, FLAN-T5, mT5 and UMT5: encoder and decoder with relative position biases, RMSNorm
+//! before each branch, unscaled scores. References: `modeling_t5.py`, `modeling_mt5.py` and
+//! `modeling_umt5.py` of `transformers`.
 
 use serde_json::{Map, Value, json};
 
@@ -14,7 +15,8 @@ pub const FAMILY: Family = Family {
             .concat()
             .into_iter()
             .chain([
-                Rule::same("shared", "token_embd"),
+                Rule::same("shared", "token_embd")
+                    .or_instead(&["decoder.embed_tokens", "encoder.embed_tokens"]),
                 Rule::same("lm_head", "output"),
             ])
             .collect(),
@@ -73,6 +75,8 @@ fn gguf_metadata(spec: &Spec) -> Map<String, Value> {
 
 fn gguf_declare(m: &Config) -> Result<Spec> {
     let key = |name: &str| format!("{ARCHITECTURE}.{name}");
+    // The metadata do not say which version it is; the tensors do.
+    let has = |name: &str| gguf_keys::has_tensor(m, name);
     let buckets = m.size(&key("attention.relative_buckets_count"))?;
     let decoder_layers = m.opt_size(&key("decoder_block_count"))?;
     let start_id = m.opt_usize(&key("decoder_start_token_id"))?.unwrap_or(0);
@@ -91,12 +95,13 @@ fn gguf_declare(m: &Config) -> Result<Spec> {
     spec.position = Position::Relative(RelativeBias {
         n_buckets: buckets,
         max_distance: MAX_DISTANCE,
-        tables: BiasTables::First,
+        tables: match has("enc.blk.1.attn_rel_b.weight")? {
+            true => BiasTables::Each,
+            false => BiasTables::First,
+        },
         scale: 1.0,
     });
     spec.attention.scale = 1.0;
-    // The metadata do not say which version it is; the tensors do.
-    let has = |name: &str| gguf_keys::has_tensor(m, name);
     (spec.ffn.kind, spec.ffn.activation) = match has("dec.blk.0.ffn_gate.weight")? {
         true => (FfnKind::Gated, Activation::GeluTanh),
         false => (FfnKind::Plain, Activation::Relu),
@@ -198,6 +203,9 @@ fn rules(side: &str, short: &str) -> Vec<Rule> {
     }
 }
 
+/// `scalable_attention` is UMT5's, which nothing reads.
+const HARMLESS: &[&str] = &["dropout_rate", "output_past", "scalable_attention"];
+
 fn declare(c: &Config) -> Result<Spec> {
     let n_heads = c.size("num_heads")?;
     let hidden_size = c.size("d_model")?;
@@ -216,9 +224,10 @@ fn declare(c: &Config) -> Result<Spec> {
         // The library writes them from `feed_forward_proj`.
         c.get(derived);
     }
-    // v1.0 ties the head and scales before it; newer files say the latter on its own.
+    // v1.0 ties the head and scales before it; newer files say the latter on its own. mT5 never scales.
     let tied = c.opt_bool("tie_word_embeddings")?.unwrap_or(true);
-    let scaled = c.opt_bool("scale_decoder_outputs")?.unwrap_or(tied);
+    let scales = tied && !model_type_is(c, &["mt5"]);
+    let scaled = c.opt_bool("scale_decoder_outputs")?.unwrap_or(scales);
     let start_id = c.opt_usize("decoder_start_token_id")?.unwrap_or(0);
     let spec = Spec {
         family: "t5",
@@ -236,7 +245,10 @@ fn declare(c: &Config) -> Result<Spec> {
             max_distance: c
                 .opt_size("relative_attention_max_distance")?
                 .unwrap_or(128),
-            tables: BiasTables::First,
+            tables: match model_type_is(c, &["umt5"]) {
+                true => BiasTables::Each,
+                false => BiasTables::First,
+            },
             scale: 1.0,
         }),
         attention: Attention {
@@ -274,6 +286,6 @@ fn declare(c: &Config) -> Result<Spec> {
         },
     };
     c.only("is_decoder", &[json!(false)])?;
-    c.finish(&["dropout_rate", "output_past", "tokenizer_class"])?;
+    c.finish(HARMLESS)?;
     Ok(spec)
 }

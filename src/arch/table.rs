@@ -25,6 +25,8 @@ pub struct Rule {
     /// of KV groups) when they are interleaved head by head.
     pub groups: usize,
     pub change: Change,
+    /// Names that stand in for `stored`, the first that is there, in files that lack it.
+    pub instead: &'static [&'static str],
 }
 
 /// One canonical tensor inside a stored one.
@@ -65,6 +67,7 @@ impl Rule {
             parts: vec![part],
             groups: 1,
             change: Change::None,
+            instead: &[],
         }
     }
 
@@ -93,7 +96,26 @@ impl Rule {
                 .collect(),
             groups,
             change: Change::None,
+            instead: &[],
         }
+    }
+
+    /// With names that stand in where the stored one is missing.
+    pub fn or_instead(mut self, names: &'static [&'static str]) -> Self {
+        self.instead = names;
+        self
+    }
+
+    /// As it holds for a file that has the names for which `has` is true.
+    pub fn settled(&self, has: impl Fn(&str) -> bool) -> Self {
+        let mut rule = self.clone();
+        if !self.instead.is_empty()
+            && !has(self.stored)
+            && let Some(name) = self.instead.iter().find(|name| has(name))
+        {
+            rule.stored = name;
+        }
+        rule
     }
 
     /// With a change.

@@ -335,6 +335,19 @@ fn ggufs_metadata_declare_the_same_model() {
         let Some(gguf) = &family.gguf else {
             continue;
         };
+        // Kept in tensors, or GGUF has no word for them.
+        let unsaid = |rope: &Rope| {
+            matches!(
+                rope.scaling,
+                RopeScaling::Llama3 { .. }
+                    | RopeScaling::Dynamic { .. }
+                    | RopeScaling::PromptNtk { .. }
+                    | RopeScaling::Long(_)
+            )
+        };
+        if wanted.position.rope().is_some_and(unsaid) {
+            continue;
+        }
         let mut map = (gguf.metadata)(&wanted);
         // T5's versions differ in tensors.
         let mut names = Vec::new();
@@ -344,6 +357,9 @@ fn ggufs_metadata_declare_the_same_model() {
         if wanted.head.weight == HeadWeight::Own || wanted.head.scale.is_none() {
             names.push("output.weight");
         }
+        if matches!(&wanted.position, Position::Relative(bias) if bias.tables == BiasTables::Each) {
+            names.push("enc.blk.1.attn_rel_b.weight");
+        }
         map.insert(TENSORS.to_string(), json!(names));
         let metadata = Config::from_object(&path, map);
         let mut found = (gguf.declare)(&metadata).unwrap();
@@ -351,21 +367,46 @@ fn ggufs_metadata_declare_the_same_model() {
         found.family = wanted.family;
         found.head.weight = wanted.head.weight;
         found.attention.bias = wanted.attention.bias;
-        let unsaid = |rope: &Rope| {
-            matches!(
-                rope.scaling,
-                RopeScaling::Llama3 { .. }
-                    | RopeScaling::Dynamic { .. }
-                    | RopeScaling::PromptNtk { .. }
-            )
-        };
-        if wanted.position.rope().is_some_and(unsaid) || wanted.placement != found.placement {
+        if wanted.placement != found.placement {
             continue;
         }
         assert_eq!(found, wanted, "{}", path.display());
         seen += 1;
     }
     assert!(seen >= 18, "{seen}");
+}
+
+#[test]
+fn what_published_ggufs_say_and_leave_out() {
+    let declared = |spec: &Spec, change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
+        let family = FAMILIES.iter().find(|f| f.name == spec.family).unwrap();
+        let gguf = family.gguf.as_ref().unwrap();
+        let mut map = (gguf.metadata)(spec);
+        map.insert(TENSORS.to_string(), json!([]));
+        change(&mut map);
+        (gguf.declare)(&Config::from_object(Path::new("x.gguf"), map)).unwrap()
+    };
+    // Phi-4's window is none.
+    let phi3 = declared(&spec(phi3_mini(json!(null))), &|map| {
+        map.insert("phi3.attention.sliding_window".to_string(), json!(0));
+    });
+    assert_eq!(phi3.attention.window, Window::Unlimited);
+    // The first Gemma 2's lack their caps and the window.
+    let gemma2 = spec(gemma2_2b());
+    let bare = declared(&gemma2, &|map| {
+        map.retain(|key, _| !key.contains("softcapping") && !key.contains("sliding_window"));
+    });
+    assert_eq!(bare.attention, gemma2.attention);
+    assert_eq!(bare.head.softcap, gemma2.head.softcap);
+    // Qwen3-Coder's have no shared expert.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles/qwen3-moe");
+    let config = Config::open(&root.join("config.json")).unwrap();
+    let moe = (family_of(&config).unwrap().declare)(&config).unwrap();
+    let found = declared(&moe, &|map| {
+        let key = "qwen3moe.expert_shared_feed_forward_length".to_string();
+        map.insert(key, json!(0));
+    });
+    assert_eq!(found.ffn, moe.ffn);
 }
 
 #[test]

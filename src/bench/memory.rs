@@ -46,6 +46,18 @@ pub fn cache_bytes_per_token(spec: &Spec, kind: CacheType) -> u64 {
     parts.iter().fold(1u64, |n, &p| n.saturating_mul(p as u64))
 }
 
+/// Bytes of the KV cache that a token reads which follows `positions` others: layers with a window
+/// read no more than that.
+pub fn cache_bytes_read(spec: &Spec, kind: CacheType, positions: usize) -> u64 {
+    let each = cache_bytes_per_token(spec, kind) / spec.n_layers.max(1) as u64;
+    let seen = |layer| {
+        let window = spec.attention.window.of_layer(layer);
+        window.map_or(positions, |w| w.min(positions)) as u64
+    };
+    let all = (0..spec.n_layers).map(seen);
+    all.fold(0, |sum: u64, n| sum.saturating_add(each.saturating_mul(n)))
+}
+
 /// What the weights take when they are kept as `storage` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WeightBytes {
@@ -67,7 +79,7 @@ pub fn weight_bytes(opened: &Opened, storage: Storage) -> WeightBytes {
         };
         let all = encoding.bytes_of(info.len()).unwrap_or(info.bytes) as u64;
         bytes.all += all;
-        if !name.starts_with(ENCODER) {
+        if !is_of_prompt(name) {
             bytes.per_token += used(&opened.spec, name, all);
         }
     }
@@ -80,7 +92,7 @@ pub fn prompt_multiply_adds(opened: &Opened) -> u64 {
     let sides = matches!(opened.spec.structure, Structure::EncoderDecoder(_));
     let counts = opened.weights.tensors().filter(|(name, info)| {
         let is_table = name.contains("embd") || name.contains("attn_rel_b");
-        let other_side = sides && !name.starts_with(ENCODER);
+        let other_side = sides && !is_of_prompt(name);
         info.shape.len() > 1 && !is_table && !other_side && *name != "output.weight"
     });
     counts
@@ -88,8 +100,12 @@ pub fn prompt_multiply_adds(opened: &Opened) -> u64 {
         .sum()
 }
 
-/// What the names of an encoder's tensors begin with: a prompt's, and no generated token's.
-const ENCODER: &str = "enc.";
+/// Whether only a prompt passes a tensor: the encoder's, and the decoder's keys and values of what
+/// the encoder has read.
+fn is_of_prompt(name: &str) -> bool {
+    let memory = ["cross_attn_k.", "cross_attn_v."];
+    name.starts_with("enc.") || memory.iter().any(|part| name.contains(part))
+}
 
 /// How much of `n` a token uses.
 fn used(spec: &Spec, name: &str, n: u64) -> u64 {
@@ -114,12 +130,43 @@ mod tests {
         assert!(available().unwrap() <= total);
     }
 
+    fn open(name: &str) -> Opened {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles");
+        Opened::open(&folder.join(name)).unwrap()
+    }
+
+    #[test]
+    fn a_window_bounds_what_is_read_of_the_cache() {
+        let read = |name: &str, n: usize| cache_bytes_read(&open(name).spec, CacheType::F16, n);
+        assert_eq!(read("llama", 100), 10 * read("llama", 10));
+        let width = open("mistral-window").spec.attention.window.of_layer(0);
+        let width = width.unwrap();
+        assert_eq!(read("mistral-window", 99), read("mistral-window", width));
+        // Every other layer of Gemma 2 has one.
+        let (short, long) = (read("gemma2", 8), read("gemma2", 100));
+        assert!(short < long && long < 100 * short / 8, "{short} {long}");
+    }
+
+    #[test]
+    fn what_an_encoder_read_is_turned_into_keys_once() {
+        let opened = open("flan-t5");
+        let named = |part: &str| -> u64 {
+            let all = opened.weights.tensors();
+            let counted = all.filter(|(name, _)| name.contains(part));
+            counted.map(|(_, info)| info.len() as u64).sum()
+        };
+        let memory = named("cross_attn_k.") + named("cross_attn_v.");
+        let encoder: u64 = ["enc.blk.0.", "enc.blk.1.", "enc.blk.2."]
+            .map(|layer| named(&format!("{layer}attn_")) + named(&format!("{layer}ffn_")))
+            .iter()
+            .sum();
+        let others = named("enc.blk.0.attn_rel_b") + 2 * 3 * opened.spec.hidden_size as u64;
+        assert!(memory > 0);
+        assert_eq!(prompt_multiply_adds(&opened), encoder - others + memory);
+    }
+
     #[test]
     fn a_token_uses_the_weights_that_it_passes() {
-        let open = |name: &str| {
-            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles");
-            Opened::open(&folder.join(name)).unwrap()
-        };
         for name in ["llama", "mixtral"] {
             let opened = open(name);
             let s = &opened.spec;

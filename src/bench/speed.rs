@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use crate::arch::Structure;
 use crate::generate::{Limits, Sampler, Sampling, Session, SessionOptions};
 use crate::model::Model;
 use crate::nn::CacheType;
@@ -44,6 +45,8 @@ impl Samples {
 pub struct Speed {
     session: Session,
     ids: Vec<u32>,
+    /// What every prompt ends with.
+    end: Vec<u32>,
     load: Load,
     depth: usize,
 }
@@ -64,22 +67,25 @@ impl Speed {
         let n = match load {
             Load::Prompt(n) | Load::Generate(n) => n,
         };
+        let spec = model.spec();
+        let end = end(&spec.structure);
         let options = SessionOptions {
-            ctx_size: depth + n + 2,
+            ctx_size: depth + n + end.len() + 2,
             cache_type,
             chunk: SessionOptions::CHUNK,
             keep_logits: false,
             interrupt: interrupt.clone(),
             trace: None,
         };
+        let ids = plain_tokens(depth + n.max(1), spec.vocab_size, &spec.structure);
         let mut session = Session::new(model.clone(), options)?;
-        let ids = tokens(depth + n.max(1), model.spec().vocab_size);
         if depth > 0 {
-            session.prompt(&ids[..depth])?;
+            session.prompt(&prompt(&ids, &end, depth))?;
         }
         Ok(Self {
             session,
             ids,
+            end,
             load,
             depth,
         })
@@ -107,16 +113,22 @@ impl Speed {
     }
 
     fn run(&mut self, load: Load) -> Result<f64> {
-        let (session, depth) = (&mut self.session, self.depth);
-        session.truncate(depth);
+        let new = match load {
+            Load::Prompt(n) => n,
+            Load::Generate(_) => 1,
+        };
+        let prompt = prompt(&self.ids, &self.end, self.depth + new);
+        let session = &mut self.session;
+        session.truncate(self.depth);
         match load {
             Load::Prompt(n) => {
                 let start = Instant::now();
-                session.prompt(&self.ids[..depth + n])?;
-                Ok(n as f64 / start.elapsed().as_secs_f64())
+                // Where RoPE is stretched by the length, those before it may have to be run again.
+                let run = session.prompt(&prompt)?;
+                Ok(run.max(n) as f64 / start.elapsed().as_secs_f64())
             }
             Load::Generate(n) => {
-                session.prompt(&self.ids[..depth + 1])?;
+                session.prompt(&prompt)?;
                 // The first token comes from the prompt's pass; n more take n passes.
                 let limits = Limits {
                     max_tokens: Some(n + 1),
@@ -139,6 +151,37 @@ impl Speed {
     }
 }
 
+/// What every prompt ends with: a prefix LM's with a mask and the start token, which it cannot do
+/// without.
+fn end(structure: &Structure) -> Vec<u32> {
+    match structure {
+        Structure::Prefix(lm) => {
+            let mask = lm.masks.first().map(|mask| mask.id);
+            mask.into_iter().chain([lm.start_id]).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The first `len` of `ids`, the last of them replaced by `end`; no shorter than `end`.
+fn prompt(ids: &[u32], end: &[u32], len: usize) -> Vec<u32> {
+    let own = ids.iter().take(len.saturating_sub(end.len()));
+    own.chain(end).copied().collect()
+}
+
+/// As [`tokens`], without the marks that divide a prefix LM's prompt.
+fn plain_tokens(n: usize, vocab: usize, structure: &Structure) -> Vec<u32> {
+    let mut ids = tokens(n, vocab);
+    if let Structure::Prefix(lm) = structure {
+        let is_mark = |id: u32| id == lm.start_id || lm.masks.iter().any(|mask| mask.id == id);
+        let other = (0..).find(|&id| !is_mark(id)).unwrap_or_default();
+        for id in ids.iter_mut().filter(|id| is_mark(**id)) {
+            *id = other;
+        }
+    }
+    ids
+}
+
 /// `n` ids below `vocab`, spread by a multiplicative sequence (Knuth, TAOCP 6.4).
 fn tokens(n: usize, vocab: usize) -> Vec<u32> {
     let spread = |i: usize| (i as u64).wrapping_mul(2_654_435_761) >> 7;
@@ -149,6 +192,7 @@ fn tokens(n: usize, vocab: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::{AfterMask, Mask, PrefixLm};
 
     #[test]
     fn figures_are_the_textbooks() {
@@ -163,5 +207,23 @@ mod tests {
         let ids = tokens(1000, 77);
         assert!(ids.iter().all(|&id| id < 77));
         assert!(ids.iter().collect::<std::collections::HashSet<_>>().len() > 70);
+    }
+
+    #[test]
+    fn a_prefix_lms_prompt_is_divided_at_its_end_and_nowhere_else() {
+        let mask = |id| Mask {
+            id,
+            then: AfterMask::RunOn,
+        };
+        let lm = |masks| Structure::Prefix(PrefixLm { start_id: 9, masks });
+        let structure = lm(vec![mask(0), mask(7)]);
+        let ids = plain_tokens(1000, 77, &structure);
+        assert!(ids.iter().all(|id| ![0, 7, 9].contains(id) && *id < 77));
+        let end = end(&structure);
+        let whole = prompt(&ids, &end, 6);
+        assert_eq!(whole, [&ids[..4], &[0, 9]].concat());
+        assert_eq!(prompt(&ids, &end, 1), [0, 9]);
+        assert_eq!(super::end(&lm(Vec::new())), [9]);
+        assert_eq!(prompt(&ids, &super::end(&Structure::Causal), 3), ids[..3]);
     }
 }

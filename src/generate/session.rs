@@ -264,6 +264,11 @@ impl Session {
     fn go_on(&mut self, ids: &[u32], room: usize) -> Result<()> {
         let Some(logits) = self.drafts.verify(ids) else {
             self.drop_draft();
+            let len = self.tokens.len() + ids.len();
+            if self.model.begins_anew(&self.plan, len) {
+                let all = [&self.tokens, ids].concat();
+                return self.decoder_prompt(&all).map(drop);
+            }
             let left = self.cache.capacity() - self.tokens.len();
             let room = match self.options.trace {
                 Some(_) => 0,
@@ -314,7 +319,14 @@ impl Session {
         if !self.pending.is_empty() {
             let ids: Vec<u32> = self.pending.drain(..).collect();
             // The last token of the answer needs no run.
-            self.go_on(&ids, left.map_or(usize::MAX, |n| n - 1))?;
+            match self.go_on(&ids, left.map_or(usize::MAX, |n| n - 1)) {
+                // It was run anew from the first token on, which takes long enough to be stopped.
+                Err(Error::Interrupted) => {
+                    self.stop(FinishReason::Interrupted);
+                    return Ok(None);
+                }
+                done => done?,
+            }
         }
         if self.last.is_empty() {
             return Err(Error::Text(

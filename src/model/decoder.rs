@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Model, Pass, Rows};
+use super::{Model, Pass, ROPE_FREQS, Rows};
 use crate::arch::{FinalNorm, Position, Rope, RopeScaling, Spec};
 use crate::nn::attention::{Direction, ScoreBias};
 use crate::nn::{
@@ -162,6 +162,9 @@ fn site(builder: &Builder<'_>, spec: &Spec, layer: usize) -> Result<Site> {
     let prefix = format!("blk.{layer}");
     let bias = match &spec.position {
         Position::Alibi { slopes } => Some(Arc::new(ScoreBias::Slopes(slopes.clone()))),
+        Position::RoundedAlibi { slopes, scale } => {
+            Some(Arc::new(ScoreBias::rounded(slopes, *scale)))
+        }
         &Position::Relative(bias) => Some(Arc::new(ScoreBias::load(
             builder,
             &format!("{prefix}.attn_rel_b"),
@@ -181,12 +184,11 @@ fn site(builder: &Builder<'_>, spec: &Spec, layer: usize) -> Result<Site> {
 
 /// GGUF keeps Llama 3's scaling as a tensor of divisors.
 fn with_divisors(rope: &Rope, builder: &Builder<'_>) -> Result<Rope> {
-    const NAME: &str = "rope_freqs.weight";
     let mut rope = rope.clone();
-    if builder.weights.has(NAME) {
+    if builder.weights.has(ROPE_FREQS) {
         let divisors = builder
             .weights
-            .read(NAME, &[rope.rotary_dim / 2])?
+            .read(ROPE_FREQS, &[rope.rotary_dim / 2])?
             .to_f32()?;
         // With the formula's own parameters at hand the tensor says the same again.
         if rope.scaling == RopeScaling::None {
@@ -218,7 +220,29 @@ impl Model for Decoder {
         rotary.is_none_or(|rotary| rotary.alike_in_one_pass(positions))
     }
 
+    fn begins_anew(&self, plan: &Plan, len: usize) -> bool {
+        let rotary = self.rotary.as_ref();
+        rotary.is_some_and(|rotary| rotary.turns_anew(plan.prompt_len, len))
+    }
+
     fn new_cache(&self, kind: CacheType, capacity: usize) -> Result<Cache> {
+        let decay = self
+            .spec
+            .position
+            .rope()
+            .and_then(|rope| rope.decay.as_ref());
+        if kind == CacheType::Q8 && decay.is_some() {
+            // Its factors, within one block, lie further apart than eight bits reach.
+            return Err(Error::Unsupported(
+                "q8_0 keys are too coarse for this model's xPos; take --cache-type f16".to_string(),
+            ));
+        }
+        // Where positions are learned, there are no more than were learned.
+        let capacity = match self.spec.position {
+            Position::Learned { rows, offset } => capacity.min(rows.saturating_sub(offset)),
+            Position::LearnedBlocks { rows } => capacity.min(rows),
+            _ => capacity,
+        };
         Cache::new(
             kind,
             &self.spec.attention,

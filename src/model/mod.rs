@@ -2,6 +2,7 @@
 
 mod decoder;
 mod seq2seq;
+mod tensors;
 
 use std::ops::Range;
 
@@ -9,6 +10,7 @@ use candle_core::Tensor;
 
 pub use decoder::Decoder;
 pub use seq2seq::Seq2Seq;
+pub use tensors::{ROPE_FREQS, check_tensors};
 
 use crate::Result;
 use crate::arch::Spec;
@@ -48,6 +50,11 @@ pub trait Model: Send + Sync {
     /// RoPE is stretched to the last position of a pass.
     fn alike_in_one_pass(&self, _positions: Range<usize>) -> bool {
         true
+    }
+
+    /// Whether a sequence must be run anew from its first token once it is `len` long.
+    fn begins_anew(&self, _plan: &Plan, _len: usize) -> bool {
+        false
     }
 
     /// An empty cache for `capacity` tokens.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::{Model, Pass, Rows};
-use crate::arch::{EncoderDecoder, Position, RelativeBias, Spec};
+use crate::arch::{BiasTables, EncoderDecoder, Position, Spec};
 use crate::nn::attention::{Direction, ScoreBias};
 use crate::nn::{
     Block, Builder, Cache, CacheType, Embedding, LayerCache, Memory, Norm, Over, Plan, RotaryTable,
@@ -32,7 +32,7 @@ struct Stack {
 }
 
 impl Stack {
-    /// Loads `n_layers` layers named `{side}.blk.N`; all share the first one's score bias.
+    /// Loads `n_layers` layers named `{side}.blk.N`.
     fn load(
         builder: &Builder<'_>,
         spec: &Spec,
@@ -44,19 +44,20 @@ impl Stack {
             "enc" => (Direction::Both, Over::Itself),
             _ => (Direction::Backward, Over::Memory),
         };
-        let load = |bias: RelativeBias| {
-            let name = format!("{side}.blk.0.attn_rel_b");
-            ScoreBias::load(builder, &name, bias, spec.attention.n_heads, direction)
-        };
-        let bias = match spec.position {
-            Position::Relative(bias) => Some(Arc::new(load(bias)?)),
-            _ => None,
-        };
+        let mut bias = None;
         let mut blocks = Vec::new();
         for layer in 0..n_layers {
             progress();
+            let prefix = format!("{side}.blk.{layer}");
+            if let Position::Relative(tables) = spec.position
+                && (layer == 0 || tables.tables == BiasTables::Each)
+            {
+                let (name, n_heads) = (format!("{prefix}.attn_rel_b"), spec.attention.n_heads);
+                let table = ScoreBias::load(builder, &name, tables, n_heads, direction)?;
+                bias = Some(Arc::new(table));
+            }
             let site = Site {
-                prefix: format!("{side}.blk.{layer}"),
+                prefix,
                 layer,
                 bias: bias.clone(),
                 over,

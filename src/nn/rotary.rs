@@ -46,11 +46,14 @@ impl Rotary {
     /// are turned as a prompt of `new_len` tokens turns them.
     pub fn reusable(&self, old_len: usize, new_len: usize, common: usize) -> usize {
         match self.rope.scaling {
-            // What was generated after the prompt was turned by ever larger bases.
-            RopeScaling::Dynamic { original, .. } if new_len > original && old_len == new_len => {
-                common.min(old_len)
+            RopeScaling::Dynamic { original, .. } => {
+                match (old_len > original, new_len > original) {
+                    // What is past the original length was turned by ever larger bases.
+                    (false, false) => common.min(original),
+                    (true, true) if old_len == new_len => common.min(old_len),
+                    _ => 0,
+                }
             }
-            RopeScaling::Dynamic { original, .. } if new_len > original => 0,
             // Past the original length all keys must have been turned by the long divisors.
             RopeScaling::Long(ref long) if new_len > long.original || old_len > long.original => {
                 match old_len.min(new_len) > long.original {
@@ -64,6 +67,16 @@ impl Rotary {
                 0
             }
             _ => common,
+        }
+    }
+
+    /// Whether a sequence that its prompt made `prompt_len` long must have all its keys turned anew
+    /// once it is `len` long: past LongRoPE's original length, where the divisors change
+    /// (`prepare_inputs_for_generation` in `modeling_phi3.py`).
+    pub fn turns_anew(&self, prompt_len: usize, len: usize) -> bool {
+        match &self.rope.scaling {
+            RopeScaling::Long(long) => prompt_len <= long.original && len > long.original,
+            _ => false,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use candle_core::quantized::GgmlDType;
 
+use super::kernels::product::{self, Layout};
+
 /// One way to store numbers. Names, ids and block layouts of the quantized ones are those of
 /// ggml (`ggml.h`, `ggml-common.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,6 +105,12 @@ impl Encoding {
     /// Whether several numbers share a block (and so a scale).
     pub fn is_quantized(self) -> bool {
         self.block_len() > 1
+    }
+
+    /// Whether matrices in it can be multiplied: not in what ggml quantizes activations to.
+    pub fn is_multiplied(self) -> bool {
+        // One row of the longest block.
+        product::bytes(Layout::of(self), 1, 256).is_some()
     }
 
     /// Whether this is a plain float.

@@ -90,12 +90,14 @@ impl Weights {
     pub fn new(checkpoint: Box<dyn Checkpoint>, table: &TensorTable) -> Result<Self> {
         let mut recipes: BTreeMap<String, Recipe> = BTreeMap::new();
         let mut unknown = Vec::new();
+        let has = |name: &str| checkpoint.tensors().contains_key(&format!("{name}.weight"));
+        let rules: Vec<Rule> = table.rules.iter().map(|rule| rule.settled(has)).collect();
         for info in checkpoint.tensors().values() {
             let name = match table.optional_prefix {
                 Some(prefix) => info.name.strip_prefix(prefix).unwrap_or(&info.name),
                 None => &info.name,
             };
-            let matched = table.rules.iter().find_map(|rule| {
+            let matched = rules.iter().find_map(|rule| {
                 SUFFIXES.iter().find_map(|suffix| {
                     let numbers = matches(rule.stored, name.strip_suffix(suffix)?)?;
                     Some((rule, *suffix, numbers))
@@ -184,6 +186,16 @@ impl Weights {
         let tensor = recipe.make(stored, recipe.info.encoding)?;
         self.ignore(name);
         Ok(tensor)
+    }
+
+    /// Marks a canonical tensor used that is there in this shape, without reading it.
+    ///
+    /// # Errors
+    /// If it is missing or of another shape.
+    pub fn claim(&self, name: &str, shape: &[usize]) -> Result<()> {
+        self.recipe(name, shape)?;
+        self.ignore(name);
+        Ok(())
     }
 
     /// As [`Weights::read`], in blocks of `encoding`, where the checkpoint holds integers that fit
@@ -365,6 +377,14 @@ fn parts(
                 "{n_rows} rows do not make {heads} heads with {rotary} rotating dimensions"
             )));
         }
+    }
+    let moves_rows = group > 0 || matches!(rule.change, Change::RopePairs { .. });
+    let row = stored.len() / n_rows;
+    if moves_rows && stored.encoding.bytes_of(row).is_none_or(|n| n == 0) {
+        return Err(error(format!(
+            "rows of {row} in {} cannot be moved one by one; convert the model again",
+            stored.encoding
+        )));
     }
     let mut at = 0;
     let mut out = Vec::new();

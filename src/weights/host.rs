@@ -64,6 +64,8 @@ impl HostTensor<'_> {
             Encoding::Bool => {
                 return Err(Error::Unsupported("booleans are not weights".to_string()));
             }
+            // candle wants aligned bytes, which those of an empty vector are not.
+            _ if self.is_empty() => Vec::new(),
             encoding => {
                 let dtype = encoding
                     .to_candle()
@@ -112,7 +114,8 @@ impl HostTensor<'_> {
     fn to_blocks(&self, values: Vec<f32>, encoding: Encoding) -> Result<Vec<u8>> {
         let row = self.shape.last().copied().unwrap_or(1);
         let unfit = || Error::Unsupported(format!("rows of {row} cannot be stored as {encoding}"));
-        if !encoding.is_quantized() || !row.is_multiple_of(encoding.block_len()) {
+        let whole = row > 0 && row.is_multiple_of(encoding.block_len());
+        if !encoding.is_quantized() || !whole {
             return Err(unfit());
         }
         if matches!(encoding, Encoding::Q4_0 | Encoding::Q8_0 | Encoding::IQ4_NL) {
@@ -136,6 +139,26 @@ impl HostTensor<'_> {
             encoding: self.encoding,
             shape: self.shape,
             data: self.data.kept(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_no_columns_are_read_and_not_quantized() {
+        for encoding in [Encoding::Q4_0, Encoding::Q4_1, Encoding::Q6_K] {
+            let none = HostTensor {
+                encoding,
+                shape: vec![4, 0],
+                data: Data::Owned(Vec::new()),
+            };
+            assert_eq!(none.to_f32().unwrap(), [0f32; 0]);
+            let none = HostTensor::from_f32(vec![4, 0], &[]);
+            let error = none.to_encoding(encoding).err().unwrap().to_string();
+            assert!(error.contains("rows of 0"), "{error}");
         }
     }
 }

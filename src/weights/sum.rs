@@ -8,8 +8,12 @@ use super::{Checkpoint, Data, HostTensor, TensorInfo};
 use crate::quant::Encoding;
 use crate::{Error, Result};
 
+/// A table that older versions of `transformers` store with a model, and nothing reads.
+const BUFFER: &str = ".inv_freq";
+
 /// The sum of two checkpoints with the same tensors, in f32. Where the difference has more rows
-/// (tokens that were added), the base's missing ones are the mean of its rows.
+/// (tokens that were added), the base's missing ones are the mean of its rows. Tables of
+/// frequencies that the base lacks are left out.
 pub struct Sum {
     base: Box<dyn Checkpoint>,
     difference: Box<dyn Checkpoint>,
@@ -26,6 +30,9 @@ impl Sum {
         for (name, info) in difference.tensors() {
             let error = |message| Error::tensor(difference.path(), name, message);
             let Some(before) = base.tensors().get(name) else {
+                if name.ends_with(BUFFER) {
+                    continue;
+                }
                 let path = base.path().display();
                 return Err(error(format!(
                     "{path}, to which it is to be added, lacks it"
@@ -116,12 +123,18 @@ mod tests {
     use crate::weights::Safetensors;
 
     fn checkpoint(folder: &Path, name: &str, rows: usize, of: f32) -> Box<dyn Checkpoint> {
+        stored(folder.join(name), &["w"], rows, of)
+    }
+
+    /// The tensors `names`, all alike.
+    fn stored(path: PathBuf, names: &[&str], rows: usize, of: f32) -> Box<dyn Checkpoint> {
         let values: Vec<f32> = (0..rows * 2).map(|i| of * i as f32).collect();
         let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let view =
             safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![rows, 2], &data);
-        let path = folder.join(name);
-        safetensors::serialize_to_file([("w", view.unwrap())], None, &path).unwrap();
+        let view = view.unwrap();
+        let views = names.iter().map(|name| (*name, view.clone()));
+        safetensors::serialize_to_file(views, None, &path).unwrap();
         Box::new(Safetensors::open_file(&path).unwrap())
     }
 
@@ -136,6 +149,24 @@ mod tests {
             numbers(&sum, "w").unwrap(),
             [0.0, 11.0, 22.0, 33.0, 41.0, 52.0]
         );
+    }
+
+    #[test]
+    fn tables_of_frequencies_that_one_side_has_are_left_out() {
+        const TABLE: &str = "model.layers.0.self_attn.rotary_emb.inv_freq";
+        let dir = tempfile::tempdir().unwrap();
+        let open = |name: &str, tensors: &[&str]| stored(dir.path().join(name), tensors, 2, 1.0);
+        let sum = |base: &[&str], difference: &[&str]| {
+            let difference = open("difference.safetensors", difference);
+            Sum::new(open("base.safetensors", base), difference)
+        };
+        for (base, difference) in [(&["w"][..], &["w", TABLE][..]), (&["w", TABLE], &["w"])] {
+            let sum = sum(base, difference).unwrap();
+            let names: Vec<&String> = sum.tensors().keys().collect();
+            assert_eq!(names, ["w"]);
+        }
+        let error = sum(&["w"], &["w", "b"]).err().unwrap().to_string();
+        assert!(error.contains("tensor b"), "{error}");
     }
 
     #[test]

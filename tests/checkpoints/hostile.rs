@@ -185,6 +185,33 @@ fn lists_of_plain_data_are_tensors_and_all_else_in_them_is_refused() {
 }
 
 #[test]
+fn what_lists_repeat_is_bounded() {
+    let text = |n: usize| [b"X", &(n as u32).to_le_bytes()[..], &b"a".repeat(n)].concat();
+    // One long text, 64 times.
+    let long = [b"}X\x01\0\0\0a](", &text(1 << 20)[..], b"q\x00"].concat();
+    let error = refusal(&[&long[..], &b"h\x00".repeat(63), b"es"].concat());
+    assert!(error.contains("too long"), "{error}");
+    // A list of 64 texts, 64 times in a list, 64 times in another, under a long name; and one of 64
+    // numbers, a list deeper, under a short one.
+    let texts = [b"](", &text(1)[..], b"q\x00", &b"h\x00".repeat(63), b"e"].concat();
+    let numbers = [b"](", &b"K\x07".repeat(64)[..], b"e"].concat();
+    for (list, name, depth) in [(texts, 1024, 2), (numbers, 1, 3)] {
+        let mut body = [b"}", &text(name)[..]].concat();
+        body.extend(b"](".repeat(depth));
+        body.extend(list);
+        for number in (1..).take(depth) {
+            body.extend([b'q', number]);
+            body.extend([b'h', number].repeat(63));
+            body.push(b'e');
+        }
+        body.push(b's');
+        let error = refusal(&body);
+        assert!(error.contains("too long"), "{error}");
+        assert!(error.len() < 300, "{error}");
+    }
+}
+
+#[test]
 fn views_outside_their_storage_are_refused() {
     for view in [
         &b"K\x00K\x03\x85K\x01\x85"[..],                 // three of two

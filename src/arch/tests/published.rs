@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{declare, spec, with};
+use super::{declare, gemma2_2b, phi3_mini, spec, with};
 use crate::arch::*;
 
 fn llama_7b() -> Value {
@@ -118,13 +118,66 @@ fn chatglms_of_all_generations_and_revisions() {
     assert_eq!(start(&old), 150_004);
     let second = spec(chatglm2_6b());
     assert_eq!((second.family, second.attention.kv_heads), ("chatglm2", 2));
+    // What `rope_ratio` means depends on the generation.
     let long = with(chatglm2_6b(), "rope_ratio", json!(50));
-    assert_eq!(spec(long).position.rope().unwrap().theta, 500_000.0);
+    let rope = |config| spec(config).position.rope().unwrap().clone();
+    let second = rope(with(
+        long.clone(),
+        "_name_or_path",
+        json!("THUDM/chatglm2-6b-32k"),
+    ));
+    let factor = 50.0;
+    assert_eq!(second.theta, 10_000.0);
+    assert_eq!(second.scaling, RopeScaling::Linear { factor });
+    let third = rope(with(long, "_name_or_path", json!("THUDM/chatglm3-6b-32k")));
+    assert_eq!((third.theta, third.scaling), (500_000.0, RopeScaling::None));
     // GLM-4-9B's own files say some sizes twice.
     let fourth = with(chatglm2_6b(), "num_hidden_layers", json!(28));
     spec(with(fourth.clone(), "vocab_size", json!(65024)));
     let error = declare(&with(fourth, "num_hidden_layers", json!(27)));
     assert!(error.unwrap_err().to_string().contains("num_hidden_layers"));
+}
+
+#[test]
+fn keys_that_published_files_hold_and_no_reference_reads() {
+    let mut gemma = with(gemma2_2b(), "sliding_window_size", json!(4096));
+    assert_eq!(spec(gemma.clone()), spec(gemma2_2b()));
+    gemma = with(gemma, "sliding_window_size", json!(1024));
+    assert!(declare(&gemma).is_err());
+    let phi3 = phi3_mini(json!(null));
+    let mini = with(phi3.clone(), "full_attn_mod", json!(1));
+    let mini = with(mini, "interpolate_factor", json!(1));
+    assert_eq!(spec(mini), spec(phi3));
+    let mut llama = llama_7b();
+    for (key, value) in [
+        ("_attn_implementation_autoset", json!(true)),
+        ("_num_labels", json!(1)),
+        (
+            "custom_pipelines",
+            json!({"text-generation": {"impl": "x.y"}}),
+        ),
+        ("is_llama_config", json!(true)),
+    ] {
+        llama = with(llama, key, value);
+    }
+    assert_eq!(spec(llama), spec(llama_7b()));
+}
+
+#[test]
+fn glm_10bs_marks_are_those_of_its_language() {
+    let glm = |vocab_size: usize| {
+        spec(json!({
+            "model_type": "glm", "block_position_encoding": true, "hidden_size": 4096,
+            "num_attention_heads": 64, "num_layers": 48, "max_sequence_length": 1024,
+            "vocab_size": vocab_size
+        }))
+    };
+    for (vocab_size, wanted) in [(50_304, 50_257), (50_048, 50_006)] {
+        match glm(vocab_size).structure {
+            Structure::Prefix(lm) => assert_eq!(lm.start_id, wanted),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::arch::RelativeBias;
 use crate::nn::Builder;
+use crate::quant::kernels::attention::RoundedSlope;
 
 /// A bias for each head.
 pub enum ScoreBias {
@@ -14,6 +15,8 @@ pub enum ScoreBias {
     /// ALiBi: what scores lose with each position of distance, for each head. (The paper's bias
     /// by the key's position alone differs by what softmax cancels, and is less exact.)
     Slopes(Vec<f32>),
+    /// ALiBi in bf16, for each head.
+    Rounded(Vec<RoundedSlope>),
 }
 
 /// Whether keys after the query have buckets of their own.
@@ -44,6 +47,12 @@ impl ScoreBias {
         Ok(Self::Table { by_distance, reach })
     }
 
+    /// ALiBi in bf16 with these slopes, multiplied by `scale`.
+    pub fn rounded(slopes: &[f32], scale: f32) -> Self {
+        let slopes = slopes.iter().map(|&slope| RoundedSlope::new(slope, scale));
+        Self::Rounded(slopes.collect())
+    }
+
     /// The bias of one head's query at a position for a key at another.
     pub fn at(&self, head: usize, query: usize, key: usize) -> f32 {
         let distance = key as isize - query as isize;
@@ -53,6 +62,7 @@ impl ScoreBias {
                 by_distance[head * (2 * reach + 1) + (distance.clamp(-r, r) + r) as usize]
             }
             Self::Slopes(slopes) => slopes[head] * distance as f32,
+            Self::Rounded(slopes) => slopes[head].at(key),
         }
     }
 }

@@ -76,6 +76,7 @@ pub(super) fn mix_on(
     let bias = |head: usize| match sight.bias {
         None => Bias::None,
         Some(ScoreBias::Slopes(slopes)) => Bias::Slope(slopes[head]),
+        Some(ScoreBias::Rounded(slopes)) => Bias::Rounded(slopes[head]),
         Some(ScoreBias::Table { by_distance, reach }) => {
             let n = 2 * reach + 1;
             Bias::Table(&by_distance[head * n..(head + 1) * n])

@@ -5,7 +5,11 @@ use serde_json::{Map, Number, json};
 
 use super::{Array, Metadata, Value};
 
-/// Everything but the vocabulary, whose length is kept as `tokenizer.ggml.tokens.length`.
+/// More elements than an array has that declares a model.
+const MAX_LISTED: usize = 1 << 16;
+
+/// Everything but the vocabulary, whose length is kept as `tokenizer.ggml.tokens.length`; so is
+/// that of other arrays that are too long for a declaration.
 pub fn to_json(metadata: &Metadata) -> Map<String, serde_json::Value> {
     let mut map = Map::new();
     for (key, value) in metadata.iter() {
@@ -16,12 +20,34 @@ pub fn to_json(metadata: &Metadata) -> Map<String, serde_json::Value> {
             _ if key.starts_with("tokenizer.") => {}
             // Files that are carried whole.
             Value::Array(Array::U8(_)) => {}
+            Value::Array(array) if elements(array) > MAX_LISTED => {
+                map.insert(format!("{key}.length"), json!(elements(array)));
+            }
             _ => {
                 map.insert(key.to_string(), value_to_json(value));
             }
         }
     }
     map
+}
+
+/// The elements of an array and of those in it.
+fn elements(array: &Array) -> usize {
+    match array {
+        Array::Strings(v) => v.len(),
+        Array::F32(v) => v.len(),
+        Array::I32(v) => v.len(),
+        Array::U32(v) => v.len(),
+        Array::U8(v) => v.len(),
+        Array::Other(v) => v.iter().map(own_elements).sum(),
+    }
+}
+
+fn own_elements(value: &Value) -> usize {
+    match value {
+        Value::Array(inner) => 1 + elements(inner),
+        _ => 1,
+    }
 }
 
 fn value_to_json(value: &Value) -> serde_json::Value {

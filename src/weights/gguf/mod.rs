@@ -3,6 +3,8 @@
 mod json;
 mod metadata;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use json::{from_json, to_json};
@@ -10,5 +12,7 @@ pub use metadata::{Array, Metadata, Value};
 pub use read::Gguf;
 pub use write::{TensorHeader, Writer};
 
-/// Tensor data is aligned to this unless `general.alignment` says otherwise.
+/// The key that says to what tensor data are aligned.
+const ALIGNMENT: &str = "general.alignment";
+/// What they are aligned to unless it says otherwise.
 const DEFAULT_ALIGNMENT: u64 = 32;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Array, DEFAULT_ALIGNMENT, Metadata, Value};
+use super::{ALIGNMENT, Array, DEFAULT_ALIGNMENT, Metadata, Value};
 use crate::quant::Encoding;
 use crate::weights::{Checkpoint, Data, Map, Mapped, TensorInfo};
 use crate::{Error, Result};
@@ -15,6 +15,9 @@ use crate::{Error, Result};
 const MAX_DIMS: u32 = 4;
 /// Arrays of arrays deeper than this are refused.
 const MAX_DEPTH: usize = 8;
+/// Elements of all metadata arrays of a file that are not kept flat: in memory one takes up to 32
+/// times its room in the file. Models have a few for each layer.
+pub(super) const MAX_LOOSE: usize = 1 << 20;
 
 /// An open GGUF file, or all the files of a split one.
 pub struct Gguf {
@@ -61,6 +64,7 @@ impl Gguf {
             path,
             data: map.bytes(),
             at: 0,
+            loose: 0,
         }
         .file()?;
         let place = |(name, offset)| (name, Place { part: 0, offset });
@@ -177,6 +181,8 @@ struct Parser<'a> {
     path: &'a Path,
     data: &'a [u8],
     at: usize,
+    /// What counts towards [`MAX_LOOSE`].
+    loose: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -277,12 +283,20 @@ impl<'a> Parser<'a> {
             5 => Array::I32(words(self.bytes(n * 4)?).map(i32::from_le_bytes).collect()),
             6 => Array::F32(words(self.bytes(n * 4)?).map(f32::from_le_bytes).collect()),
             8 => Array::Strings((0..n).map(|_| self.string()).collect::<Result<_>>()?),
-            _ => Array::Other(
-                (0..n)
-                    .map(|_| self.value(kind, depth + 1))
-                    .collect::<Result<_>>()?,
-            ),
+            _ => Array::Other(self.loose_values(kind, n, depth)?),
         })
+    }
+
+    /// The `n` elements of an array that is not kept flat.
+    fn loose_values(&mut self, kind: u32, n: usize, depth: usize) -> Result<Vec<Value>> {
+        self.loose = self.loose.saturating_add(n);
+        if self.loose > MAX_LOOSE {
+            return Err(self.error(format!(
+                "metadata arrays of more than {MAX_LOOSE} elements of a type that vocabularies do not use (at offset {})",
+                self.at
+            )));
+        }
+        (0..n).map(|_| self.value(kind, depth + 1)).collect()
     }
 
     fn file(mut self) -> Result<Parsed> {
@@ -310,12 +324,14 @@ impl<'a> Parser<'a> {
             path: self.path.to_path_buf(),
             values,
         };
-        let alignment = match metadata.get("general.alignment") {
+        let alignment = match metadata.get(ALIGNMENT) {
             None => DEFAULT_ALIGNMENT,
             Some(v) => v
                 .as_u64()
-                .filter(|a| a.is_power_of_two() && *a <= 1 << 20)
-                .ok_or_else(|| metadata.error("general.alignment", "a power of two is wanted"))?,
+                .filter(|a| a.is_power_of_two() && (8..=1 << 20).contains(a))
+                .ok_or_else(|| {
+                    metadata.error(ALIGNMENT, "a power of two from 8 to 1048576 is wanted")
+                })?,
         };
         let mut headers = Vec::new();
         for _ in 0..n_tensors {
@@ -325,6 +341,12 @@ impl<'a> Parser<'a> {
         let mut tensors = BTreeMap::new();
         let mut offsets = BTreeMap::new();
         for (info, offset) in headers {
+            if !offset.is_multiple_of(alignment) {
+                let message = format!(
+                    "its data begin at offset {offset}, not at a multiple of {alignment}; convert the model again"
+                );
+                return Err(Error::tensor(self.path, &info.name, message));
+            }
             let begin = start.checked_add(offset);
             let end = begin.and_then(|b| b.checked_add(info.bytes as u64));
             let (Some(begin), Some(end)) = (begin, end) else {

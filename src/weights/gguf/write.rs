@@ -2,7 +2,7 @@
 
 use std::io::{Seek, Write};
 
-use super::{Array, DEFAULT_ALIGNMENT, Value};
+use super::{ALIGNMENT, Array, DEFAULT_ALIGNMENT, Value};
 use crate::quant::Encoding;
 
 /// One tensor's entry, known before its data are.
@@ -31,12 +31,17 @@ pub struct Writer<W: Write + Seek> {
 }
 
 impl<W: Write + Seek> Writer<W> {
-    /// Writes the header, the metadata in the given order and all tensors' entries.
+    /// Writes the header, the metadata in the given order and all tensors' entries. The alignment
+    /// is this writer's own, whatever the metadata say.
     pub fn new(
         mut out: W,
         metadata: &[(String, Value)],
         tensors: &[TensorHeader],
     ) -> std::io::Result<Self> {
+        let metadata: Vec<_> = metadata
+            .iter()
+            .filter(|(key, _)| key != ALIGNMENT)
+            .collect();
         out.write_all(b"GGUF")?;
         out.write_all(&3u32.to_le_bytes())?;
         out.write_all(&(tensors.len() as u64).to_le_bytes())?;

@@ -20,8 +20,11 @@ const MAX_NAME: usize = 1024;
 const MAX_MEMBERS: usize = 64;
 /// Lists in lists.
 const MAX_DEPTH: usize = 4;
-/// Members of all lists together.
-const MAX_LISTED: usize = 1 << 20;
+/// What the members of all lists may take together, about, in bytes: a list that stands in the file
+/// once is copied wherever it is mentioned.
+const MAX_LISTED: usize = 16 << 20;
+/// What a member takes besides its name and its data.
+const MEMBER: usize = 64;
 
 /// What stands under a name.
 pub(super) enum Entry<'p, 'a> {
@@ -81,7 +84,7 @@ struct Reader<'p, 'a> {
     path: &'p Path,
     pickle: &'p Pickle<'a>,
     out: BTreeMap<String, Entry<'p, 'a>>,
-    /// Members of lists so far.
+    /// What counts towards [`MAX_LISTED`].
     listed: usize,
 }
 
@@ -103,13 +106,27 @@ impl<'p, 'a> Reader<'p, 'a> {
         }
     }
 
+    /// Counts what is about to be kept of a list called `name`.
+    fn count(&mut self, name: &str, bytes: usize) -> Result<()> {
+        self.listed = self.listed.saturating_add(bytes);
+        match self.listed > MAX_LISTED {
+            true => Err(self.too_long(name)),
+            false => Ok(()),
+        }
+    }
+
+    fn too_long(&self, name: &str) -> Error {
+        let name = brief(name);
+        let message = format!("entry {name:?} is a list too long or too deep for a tensor's");
+        Error::format(self.path, message)
+    }
+
     /// The members of a list called `name`, which is in `depth` others.
     fn members(&mut self, name: &str, members: &'p [Id], depth: usize) -> Result<()> {
-        self.listed += members.len();
-        if members.len() > MAX_MEMBERS || depth == MAX_DEPTH || self.listed > MAX_LISTED {
-            let message = format!("entry {name:?} is a list too long or too deep for a tensor's");
-            return Err(Error::format(self.path, message));
+        if members.len() > MAX_MEMBERS || depth == MAX_DEPTH {
+            return Err(self.too_long(name));
         }
+        self.count(name, members.len() * (MEMBER + name.len()))?;
         for (i, &id) in members.iter().enumerate() {
             let name = format!("{name}.{i}");
             let value = &self.pickle.values[id];
@@ -117,18 +134,20 @@ impl<'p, 'a> Reader<'p, 'a> {
                 Value::None | Value::Global(_) => continue,
                 Value::Tensor(view) => Entry::Tensor(view),
                 Value::Bool(b) => plain(&name, Encoding::Bool, vec![], vec![u8::from(*b)]),
-                Value::Str(text) => plain(
-                    &name,
-                    Encoding::U8,
-                    vec![text.len()],
-                    text.as_bytes().to_vec(),
-                ),
+                Value::Str(text) => {
+                    self.count(&name, text.len())?;
+                    let bytes = text.as_bytes().to_vec();
+                    plain(&name, Encoding::U8, vec![text.len()], bytes)
+                }
                 Value::Int(_) => match self.whole_numbers(&[id]) {
                     Some(bytes) => plain(&name, Encoding::I64, vec![], bytes),
                     None => return Err(self.not_a_tensor(&name, value)),
                 },
                 Value::List(inner) | Value::Tuple(inner) => match self.whole_numbers(inner) {
-                    Some(bytes) => plain(&name, Encoding::I64, vec![inner.len()], bytes),
+                    Some(bytes) => {
+                        self.count(&name, bytes.len())?;
+                        plain(&name, Encoding::I64, vec![inner.len()], bytes)
+                    }
                     None => {
                         self.members(&name, inner, depth + 1)?;
                         continue;

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-pub use softmax::Bias;
+pub use softmax::{Bias, RoundedSlope};
 use softmax::{Running, Scores, weigh};
 use store::{KEY_GROUP, Numbers, Stored, q8_blocks};
 use tile::{mix, most_rows, scores};

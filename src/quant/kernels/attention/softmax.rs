@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use half::bf16;
+
 use crate::quant::kernels::lanes::Lanes;
 use crate::quant::kernels::math::{exp, tanh};
 
@@ -11,9 +13,31 @@ pub enum Bias<'a> {
     None,
     /// So much for each position from query to key.
     Slope(f32),
+    Rounded(RoundedSlope),
     /// By key position minus query position, from -reach to reach and the same beyond:
     /// `[2 · reach + 1]`.
     Table(&'a [f32]),
+}
+
+/// So much for each position of the key, in bf16.
+#[derive(Debug, Clone, Copy)]
+pub struct RoundedSlope {
+    slope: f32,
+    scale: f32,
+}
+
+impl RoundedSlope {
+    /// `slope` is rounded here, a bias once more; then it is multiplied by `scale`.
+    pub fn new(slope: f32, scale: f32) -> Self {
+        let slope = bf16::from_f32(slope).to_f32();
+        Self { slope, scale }
+    }
+
+    /// The bias of a key.
+    pub fn at(self, key: usize) -> f32 {
+        let key = bf16::from_f32(key as f32).to_f32();
+        bf16::from_f32(self.slope * key).to_f32() * self.scale
+    }
 }
 
 /// The state of one query's softmax over the keys so far.
@@ -70,7 +94,7 @@ pub unsafe fn weigh<L: Lanes>(
                 cap.mul(tanh(s.mul(inverse))).store(p.add(i));
             }
         }
-        add::<L>(row, first as isize - query as isize, bias);
+        add::<L>(row, first, query, bias);
         let (lo, hi) = (
             visible.start.clamp(first, first + n) - first,
             visible.end.clamp(first, first + n) - first,
@@ -101,14 +125,20 @@ pub unsafe fn weigh<L: Lanes>(
     }
 }
 
-/// Adds the bias to scores whose first is of a key `distance` after its query.
+/// Adds the bias to scores whose first is of the key `first`.
 ///
 /// # Safety
 /// As [`weigh`].
 #[inline(always)]
-unsafe fn add<L: Lanes>(row: &mut [f32], distance: isize, bias: Bias<'_>) {
+unsafe fn add<L: Lanes>(row: &mut [f32], first: usize, query: usize, bias: Bias<'_>) {
+    let distance = first as isize - query as isize;
     match bias {
         Bias::None => {}
+        Bias::Rounded(slope) => {
+            for (key, score) in (first..).zip(row) {
+                *score += slope.at(key);
+            }
+        }
         Bias::Slope(slope) => {
             const STEPS: [f32; 16] = [
                 0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.,

@@ -100,10 +100,11 @@ fn every_kernel_gives_the_definitions_mix() {
         let table: Vec<f32> = (0..2 * 40 + 1)
             .map(|_| rng.random_range(-1.0..1.0f32))
             .collect();
-        for (case, softcap) in [None, Some(3.0f32), None].into_iter().enumerate() {
+        for (case, softcap) in [None, Some(3.0f32), None, None].into_iter().enumerate() {
             let bias = |head: usize| match case {
                 0 => Bias::None,
                 1 => Bias::Slope(0.01 * (head + 1) as f32),
+                2 => Bias::Rounded(RoundedSlope::new(0.013 * (head + 1) as f32, 0.5)),
                 _ => Bias::Table(&table),
             };
             let visible = |t: usize| match window {
@@ -151,6 +152,7 @@ fn every_kernel_gives_the_definitions_mix() {
                             s + f64::from(match bias(head) {
                                 Bias::None => 0.0,
                                 Bias::Slope(slope) => slope * distance as f32,
+                                Bias::Rounded(slope) => slope.at(key),
                                 Bias::Table(table) => {
                                     table[(distance.clamp(-40, 40) + 40) as usize]
                                 }
