@@ -64,7 +64,7 @@ fn make(found: &Found, storage: Storage, path: &Path, ui: &Ui) -> Result<Opened>
         bytes(needed),
         bytes(free)
     );
-    let mut bare = Opened::open(&found.opened.path)?;
+    let mut bare = Opened::open(&found.path)?;
     if let (Origin::Folder { folder, .. }, Some(empty)) = (&mut bare.origin, path.parent()) {
         // Texts are read from the model's folder, for not every vocabulary has a form in GGUF;
         // there is none to be found beside the copy.

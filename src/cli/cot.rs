@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::exit::usage;
 use super::interrupt::Interrupt;
-use super::open::{Loaded, Texts};
+use super::open::Loaded;
 use super::output::Output;
 use super::prompt::{self, Prompt};
 use super::run::{self, Format, RunArgs};
@@ -28,7 +28,7 @@ pub fn run(
         return Err(usage("--cot thinks about a text, not token ids"));
     };
     let found = &loaded.found;
-    let texts = Texts::open(found, args.answer.template.as_deref())?;
+    let texts = args.texts(found)?;
     let system = args.answer.system.as_deref();
     let raw = args.raw();
     let thinker = Thinker {
@@ -38,13 +38,14 @@ pub fn run(
         seed: settings::seed(&args.sampling),
         limits: run::limits(&args.answer, loaded, &texts)?,
         stops: &args.answer.stop,
-        chat: texts.template.is_some() && !raw,
+        chat: texts.template.is_some(),
     };
     let render = |text: &str| {
         let rendered = prompt::render(&Prompt::Text(text.to_string()), system, raw, found, &texts)?;
         Ok(rendered.text.unwrap_or_default())
     };
     let mut session = run::session(&args.context, loaded, interrupt, ui, |_| {})?;
+    session.set_draft(args.answer.draft());
     let mut out = Output::new();
     let thought = {
         let _soft = interrupt.softly();
@@ -72,6 +73,8 @@ pub fn run(
         }))?)?,
     }
     report(&thought, ui);
+    let sampling = cot.sampling(thinker.sampling);
+    ui.line(&run::figures(&thought.timings, &sampling, thinker.seed));
     match thought.chains.last().map(|c| c.finish_reason) {
         Some(FinishReason::Interrupted) => Err(Error::Interrupted.into()),
         _ => Ok(()),

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use super::completions;
+use super::exit::usage;
 use super::figures::bytes;
 use super::flags::{HubArgs, Quant};
 use super::interrupt::Interrupt;
@@ -57,6 +58,9 @@ pub fn run(args: &DownloadArgs, ui: &Ui) -> Result<()> {
     options.exclude = args.exclude.clone();
     options.local_dir = args.local_dir.clone();
     options.force = args.force;
+    if options.offline {
+        check_offline(args)?;
+    }
     Interrupt::install()?;
     let mut out = Output::new();
     for name in &args.models {
@@ -90,6 +94,21 @@ pub fn run(args: &DownloadArgs, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
+/// Offline the cache is looked at as it is, and nothing is chosen or put elsewhere.
+fn check_offline(args: &DownloadArgs) -> Result<()> {
+    let flags = [
+        ("--local-dir", args.local_dir.is_some()),
+        ("--include", !args.include.is_empty()),
+        ("--exclude", !args.exclude.is_empty()),
+    ];
+    match flags.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => Err(usage(format!(
+            "{flag} wants the Hub's list of files, which --offline (or HF_HUB_OFFLINE) forbids to ask for; leave one of the two out"
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn report(
     args: &DownloadArgs,
     plan: &Plan,
@@ -105,7 +124,7 @@ fn report(
 fn list(plan: &Plan, report: &Report, out: &mut Output) -> Result<()> {
     out.line(&format!("{} at {}", plan.model, plan.commit))?;
     for file in &plan.files {
-        let here = if file.here { "  (here)" } else { "" };
+        let here = if file.is_here() { "  (here)" } else { "" };
         let size = bytes(file.remote.size);
         out.line(&format!("  {size:>10}  {}{here}", file.remote.path))?;
     }

@@ -4,7 +4,7 @@ pub use crate::hub::readable_bytes as bytes;
 
 use crate::generate::DraftCount;
 
-/// Time and number of tokens of one answer.
+/// Time and number of tokens of one answer, or of several.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timings {
     /// Prompt tokens that were run; fewer than the prompt has where the cache held some.
@@ -19,6 +19,18 @@ pub struct Timings {
 }
 
 impl Timings {
+    /// Those of both; the time to the first token is that of `self`, where it has one.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens + other.prompt_tokens,
+            prompt_s: self.prompt_s + other.prompt_s,
+            first_token_s: self.first_token_s.or(other.first_token_s),
+            tokens: self.tokens + other.tokens,
+            generate_s: self.generate_s + other.generate_s,
+            drafts: self.drafts.and(other.drafts),
+        }
+    }
+
     /// Prompt tokens for each second.
     pub fn prompt_rate(&self) -> Option<f64> {
         rate(self.prompt_tokens, self.prompt_s)

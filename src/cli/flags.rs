@@ -175,7 +175,7 @@ impl FromStr for Quant {
                 ends: Encoding::Q8_0,
             },
             _ => match Encoding::from_name(text) {
-                Some(e) if e.is_quantized() && e.ggml_id().is_some() => both(e),
+                Some(e) if e.is_quantized() && e.is_multiplied() => both(e),
                 Some(e @ (Encoding::F32 | Encoding::F16 | Encoding::BF16)) => Storage::Float(e),
                 _ => {
                     return Err(
@@ -264,6 +264,9 @@ mod tests {
         );
         assert_eq!(q("f16"), Ok(Storage::Float(Encoding::F16)));
         assert!(q("int3").is_err() && q("i32").is_err());
+        assert!(q("q6_k").is_ok() && q("iq4-nl").is_ok());
+        // Types of activations, for which no weights can be run.
+        assert!(q("q8_1").is_err() && q("q8_k").is_err());
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub fn fill(
             "seed": seed,
         }))?)?,
     }
+    if sampling.temperature > 0.0 {
+        ui.line(&format!("seed {seed}"));
+    }
     match filled.finish {
         FinishReason::Interrupted => Err(Error::Interrupted.into()),
         _ => Ok(()),

@@ -205,21 +205,25 @@ fn tensors(found: &Found, all: bool) -> Result<String> {
 }
 
 fn tokenizer(texts: &Texts) -> String {
-    let Some(t) = &texts.tokenizer else {
-        return "tokenizer: none; --prompt-ids still works\n".to_string();
+    let mut out = match &texts.tokenizer {
+        None => "tokenizer: none; --prompt-ids still works\n".to_string(),
+        Some(t) => {
+            let mut out = format!("tokenizer: {} pieces\n", t.vocab_size());
+            row(&mut out, "before a text", named(t.prefix(), t));
+            row(&mut out, "after a text", named(t.suffix(), t));
+            row(&mut out, "ends an answer", named(&t.end_ids(), t));
+            let template = texts.template.as_ref();
+            row(
+                &mut out,
+                "chat format",
+                template.map_or("none", ChatTemplate::name),
+            );
+            out
+        }
     };
-    let mut out = format!("tokenizer: {} pieces\n", t.vocab_size());
-    row(&mut out, "before a text", named(t.prefix(), t));
-    row(&mut out, "after a text", named(t.suffix(), t));
-    row(&mut out, "ends an answer", named(&t.end_ids(), t));
-    let template = match &texts.template {
-        Some(template) => template.name().to_string(),
-        None => format!(
-            "none; --template may be a file or {}",
-            ChatTemplate::builtin_names().join(", ")
-        ),
-    };
-    row(&mut out, "chat format", template);
+    // Whatever the model's own is: this is where the help sends those who look for a name.
+    let names = ChatTemplate::builtin_names().join(", ");
+    row(&mut out, "--template", format!("a file, or {names}"));
     out
 }
 

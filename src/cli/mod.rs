@@ -24,6 +24,7 @@ mod prompt;
 mod quantize;
 mod run;
 mod settings;
+mod tensor_file;
 mod thinker;
 mod threads;
 mod ui;
@@ -31,7 +32,7 @@ mod ui;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use ui::Ui;
 
@@ -65,7 +66,9 @@ enum Command {
 pub fn main() -> ExitCode {
     completions::answer();
     let arguments = std::env::args_os().map(dashed_scan());
-    let cli = match Cli::try_parse_from(arguments) {
+    let tree = command().mut_subcommands(|sub| sub.mut_args(without_blank_variable));
+    let matches = tree.try_get_matches_from(arguments);
+    let cli = match matches.and_then(|mut m| Cli::from_arg_matches_mut(&mut m)) {
         Ok(cli) => cli,
         Err(e) => {
             // A closed pipe behind --help is no error.
@@ -93,6 +96,15 @@ pub fn main() -> ExitCode {
 /// The clap tree, for completions, tests and the demo model's facts.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+/// The flag without its variable where that is set to nothing, which is as good as not at all.
+fn without_blank_variable(arg: Arg) -> Arg {
+    let value = arg.get_env().and_then(std::env::var_os);
+    match value.is_some_and(|value| value.to_string_lossy().trim().is_empty()) {
+        true => arg.env(None::<&'static str>),
+        false => arg,
+    }
 }
 
 /// Reads `_` as `-` inside long flags (`--max_tokens`), up to `=` and not after `--`.

@@ -69,14 +69,9 @@ pub fn run(args: &ModelsArgs, ui: &Ui) -> Result<()> {
         out.text(demo::CARD)?;
         return Ok(());
     }
-    if let Some((family, card)) = card::find(name) {
+    if let Some((family, cards)) = meant(name) {
         out.text(&family_rows(family, language))?;
-        out.text(&card_rows(card, &cached))?;
-        return Ok(());
-    }
-    if let Some(family) = card::families().find(|f| f.name == *name) {
-        out.text(&family_rows(family, language))?;
-        for card in &family.models {
+        for card in cards {
             out.text(&card_rows(card, &cached))?;
         }
         return Ok(());
@@ -88,6 +83,19 @@ pub fn run(args: &ModelsArgs, ui: &Ui) -> Result<()> {
         near => format!("; did you mean {}?", near.join(" or ")),
     };
     bail!("no model or family is called {name:?}{near} (`wick models` lists them all)")
+}
+
+/// The card that has this name; else the family that has it, with all its cards; else the card
+/// that is also called so.
+fn meant(name: &str) -> Option<(&'static Family, &'static [Card])> {
+    let one = |(family, card): (&'static Family, &'static Card)| {
+        let cards: &'static [Card] = std::slice::from_ref(card);
+        (family, cards)
+    };
+    card::find_named(name)
+        .map(one)
+        .or_else(|| card::find_family(name).map(|family| (family, family.models.as_slice())))
+        .or_else(|| card::find(name).map(one))
 }
 
 /// The language of the locale.
@@ -261,6 +269,9 @@ fn card_rows(card: &Card, cached: &Cached) -> String {
     row("hub", card.hub.as_deref().unwrap_or("not published"));
     if let Some(gguf) = &card.gguf {
         row("GGUF", gguf);
+    }
+    if let Some(context) = card.context {
+        row("MSL", &context.to_string());
     }
     row("cached", &cached.of_card(card));
     row(

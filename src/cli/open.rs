@@ -27,6 +27,8 @@ use crate::weights::packed::Fit;
 pub struct Found {
     /// As the user named it.
     pub name: String,
+    /// What was opened: a folder, or the one file that is meant.
+    pub path: PathBuf,
     pub opened: Opened,
     pub card: Option<&'static Card>,
     /// What it is of, and in which cache, where it was fetched.
@@ -83,6 +85,7 @@ pub fn find(name: &str, hub: &HubArgs, need: Need, ui: &Ui) -> Result<Found> {
     if name == demo::NAME && (cfg!(feature = "demo") || !Path::new(name).exists()) {
         return Ok(Found {
             name: name.to_string(),
+            path: PathBuf::from(name),
             opened: Opened::demo()?,
             card: None,
             fetched: None,
@@ -99,6 +102,7 @@ pub fn find(name: &str, hub: &HubArgs, need: Need, ui: &Ui) -> Result<Found> {
     opened.card = card.map(|c| c.name.clone());
     Ok(Found {
         name: name.to_string(),
+        path,
         opened,
         card,
         fetched,
@@ -241,10 +245,7 @@ impl Texts {
     /// The model's tokenizer, and the chat template that is asked for, else the model's own,
     /// else its card's.
     pub fn open(found: &Found, template: Option<&str>) -> Result<Self> {
-        let tokenizer = match &found.opened.origin {
-            Origin::Folder { folder, .. } => Tokenizer::from_folder(folder)?,
-            Origin::Gguf(metadata) => Tokenizer::from_gguf(metadata)?,
-        };
+        let Self { tokenizer, .. } = Self::plain(found)?;
         let own = || match &found.opened.origin {
             Origin::Folder { folder, .. } => ChatTemplate::from_folder(folder),
             Origin::Gguf(metadata) => ChatTemplate::from_gguf(metadata),
@@ -261,6 +262,18 @@ impl Texts {
         Ok(Self {
             tokenizer,
             template,
+        })
+    }
+
+    /// The model's tokenizer alone, for prompts that go to the model as they are.
+    pub fn plain(found: &Found) -> Result<Self> {
+        let tokenizer = match &found.opened.origin {
+            Origin::Folder { folder, .. } => Tokenizer::from_folder(folder)?,
+            Origin::Gguf(metadata) => Tokenizer::from_gguf(metadata)?,
+        };
+        Ok(Self {
+            tokenizer,
+            template: None,
         })
     }
 

@@ -66,7 +66,9 @@ impl Report {
                     .problems
                     .push(format!("wick cannot run this model: {error}"));
             }
-            (Outline::Size(size), Purpose::Run(storage)) => report.size(plan, *size, storage),
+            (&Outline::Size { stored, bits }, Purpose::Run(storage)) => {
+                report.size(plan, stored, bits, storage);
+            }
             (Outline::Unknown(why), Purpose::Run(_)) => {
                 report.line("memory", format!("unknown ({why})"));
             }
@@ -128,13 +130,19 @@ impl Report {
         });
     }
 
-    /// Where only the size of the weights is known, it is taken for numbers of 16 bits.
-    fn size(&mut self, plan: &Plan, size: u64, storage: Storage) {
+    /// Where only the size of the weights is known, it is taken for numbers of so many bits, which
+    /// become floats of 16 where nothing else is asked for.
+    fn size(&mut self, plan: &Plan, stored: u64, bits: u64, storage: Storage) {
+        let size = stored.saturating_mul(16) / bits.max(1);
         let needed = reckoned(size, storage);
+        let packed = match bits {
+            16 => String::new(),
+            bits => format!("packed in {bits} bits; "),
+        };
         self.line(
             "memory",
             format!(
-                "about {} of weights{} (PyTorch files do not say more)",
+                "about {} of weights{} ({packed}PyTorch files do not say more)",
                 bytes(needed),
                 named(storage)
             ),

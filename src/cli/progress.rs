@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::interrupt::last_words;
+use super::interrupt::{Unfinished, last_words, remove_if_stopped};
 use super::output::visible;
 use super::ui::Ui;
 use crate::hub::{Event, Progress};
@@ -78,6 +78,8 @@ pub struct HubBars {
 struct State {
     total: Option<ProgressBar>,
     files: HashMap<String, ProgressBar>,
+    /// Folders that Ctrl-C takes along; one that is gone by then is none to remove.
+    temporary: Vec<Unfinished>,
 }
 
 const BYTES: &str = "{msg:30!} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
@@ -168,6 +170,10 @@ impl Progress for HubBars {
                 {
                     total.finish_and_clear();
                 }
+            }
+            Event::Temporary { folder } => {
+                let unfinished = remove_if_stopped(folder.to_path_buf());
+                state.temporary.push(unfinished);
             }
             Event::Note(note) => self.bars.suspend(|| self.ui.note(note)),
         }

@@ -19,7 +19,7 @@ use super::{open, threads};
 use crate::hub::free_bytes;
 use crate::load::Opened;
 use crate::nn::Storage;
-use crate::quantize::{Written, to_gguf};
+use crate::quantize::{Written, check_output, folder_of, to_gguf};
 use crate::text::Held;
 use crate::weights::xor;
 
@@ -58,6 +58,7 @@ pub struct QuantizeArgs {
 }
 
 pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
+    check_output(&args.output).context("--output")?;
     if args.output.exists() && !args.force {
         bail!("{} exists; --force overwrites it", args.output.display());
     }
@@ -128,10 +129,7 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
 
 /// A temporary folder beside the file that is to be written, where there is room for large ones.
 fn folder_beside(file: &Path) -> Result<TempDir> {
-    let parent = match file.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let parent = folder_of(file);
     tempfile::Builder::new()
         .prefix(".wick-plain-")
         .tempdir_in(parent)

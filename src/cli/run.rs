@@ -1,7 +1,7 @@
 //! `wick run`: one prompt, one answer.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -11,13 +11,15 @@ use clap::{Args, ValueEnum};
 use super::answer::{Answer, Asking, Decoder, answer};
 use super::cot;
 use super::exit::usage;
+use super::figures::Timings;
 use super::flags::{AnswerArgs, ContextArgs, ModelArgs, SamplingArgs};
 use super::infill;
 use super::interrupt::Interrupt;
 use super::json::{self, About, PieceJson};
-use super::open::{self, Loaded, Texts};
+use super::open::{self, Found, Loaded, Texts};
 use super::output::Output;
 use super::prompt::{self, Prompt, PromptArgs, Rendered};
+use super::tensor_file::TensorFile;
 use super::ui::Ui;
 use super::{settings, threads};
 use crate::Error;
@@ -74,6 +76,14 @@ impl RunArgs {
     pub(super) fn raw(&self) -> bool {
         self.prompt.raw
     }
+
+    /// What the prompt goes through.
+    pub(super) fn texts(&self, found: &Found) -> Result<Texts> {
+        match self.raw() {
+            true => Texts::plain(found),
+            false => Texts::open(found, self.answer.template.as_deref()),
+        }
+    }
 }
 
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<()> {
@@ -81,14 +91,24 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<()> {
     let prompt = args.prompt.read()?;
     let interrupt = Interrupt::install()?;
     let n = threads::number(args.model.load.threads)?;
+    let files = Files {
+        logits: TensorFile::open("--logits", args.logits.as_deref())?,
+        dump: TensorFile::open("--dump", args.dump.as_deref())?,
+    };
     threads::with(n, || {
         let loaded = open::load(name, &args.model.hub, &args.model.load, ui)?;
         match (args.infill, args.answer.cot) {
             (true, _) => infill::fill(args, &prompt, &loaded, &interrupt, ui),
             (false, Some(cot)) => cot::run(args, &prompt, &loaded, &interrupt, ui, cot),
-            (false, None) => answer_one(args, &prompt, &loaded, &interrupt, ui),
+            (false, None) => answer_one(args, &prompt, &loaded, &interrupt, files, ui),
         }
     })?
+}
+
+/// What is written beside the answer.
+struct Files {
+    logits: Option<TensorFile>,
+    dump: Option<TensorFile>,
 }
 
 fn answer_one(
@@ -96,10 +116,14 @@ fn answer_one(
     prompt: &Prompt,
     loaded: &Loaded,
     interrupt: &Interrupt,
+    files: Files,
     ui: &Ui,
 ) -> Result<()> {
     let found = &loaded.found;
-    let texts = Texts::open(found, args.answer.template.as_deref());
+    for file in files.logits.iter().chain(&files.dump) {
+        file.check(&found.opened)?;
+    }
+    let texts = args.texts(found);
     // A model that is asked by ids needs none of its texts to be whole.
     let texts = match (texts, prompt) {
         (Err(e), Prompt::Ids(_)) => {
@@ -115,9 +139,9 @@ fn answer_one(
     let rendered = prompt::render(prompt, system, args.prompt.raw, found, &texts)?;
     let sampling = settings::sampling(&args.sampling, &found.opened, found.card)?;
     let seed = settings::seed(&args.sampling);
-    let trace = args.dump.is_some().then(|| Arc::new(Trace::default()));
+    let trace = files.dump.is_some().then(|| Arc::new(Trace::default()));
     let mut session = session(&args.context, loaded, interrupt, ui, |options| {
-        options.keep_logits = args.logits.is_some();
+        options.keep_logits = files.logits.is_some();
         options.trace = trace.clone();
     })?;
     session.set_draft(args.answer.draft());
@@ -143,12 +167,11 @@ fn answer_one(
         let _soft = interrupt.softly();
         print(args.output, &mut session, asking, &rendered, &about)?
     };
-    if let Some(path) = &args.logits {
-        write_logits(path, &session)?;
+    if let Some(file) = files.logits {
+        file.write(logits(&session)?)?;
     }
-    if let (Some(path), Some(trace)) = (&args.dump, &trace) {
-        let tensors: HashMap<String, Tensor> = trace.tensors().into_iter().collect();
-        save(&tensors, path)?;
+    if let (Some(file), Some(trace)) = (files.dump, &trace) {
+        file.write(trace.tensors().into_iter().collect())?;
     }
     report(&answer, &sampling, seed, &session, ui);
     match answer.finish {
@@ -237,26 +260,27 @@ fn report(answer: &Answer, sampling: &Sampling, seed: u64, session: &Session, ui
             session.tokens_run().len()
         ));
     }
+    ui.line(&figures(&answer.timings, sampling, seed));
+}
+
+/// A line of figures, with the seed where chance was in it.
+pub fn figures(timings: &Timings, sampling: &Sampling, seed: u64) -> String {
     let seed = match sampling.temperature > 0.0 {
         true => format!("; seed {seed}"),
         false => String::new(),
     };
-    ui.line(&format!("{}{seed}", answer.timings.line()));
+    format!("{}{seed}", timings.line())
 }
 
-fn write_logits(path: &Path, session: &Session) -> Result<()> {
+/// What `--logits` writes: the tokens that were run, and what the model said after each.
+fn logits(session: &Session) -> Result<HashMap<String, Tensor>> {
     let logits = session
         .logits()?
         .ok_or_else(|| usage("--logits: nothing was run"))?;
     let ids: Vec<i64> = session.tokens_run().iter().map(|&id| id.into()).collect();
     let ids = Tensor::from_vec(ids, session.tokens_run().len(), &Device::Cpu)?;
-    save(
-        &HashMap::from([("ids".to_string(), ids), ("logits".to_string(), logits)]),
-        path,
-    )
-}
-
-fn save(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<()> {
-    candle_core::safetensors::save(tensors, path)
-        .with_context(|| format!("{} cannot be written", path.display()))
+    Ok(HashMap::from([
+        ("ids".to_string(), ids),
+        ("logits".to_string(), logits),
+    ]))
 }

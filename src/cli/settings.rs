@@ -122,10 +122,12 @@ pub fn sampling(flags: &SamplingArgs, opened: &Opened, card: Option<&Card>) -> R
         },
         _ => defaults.sampling(),
     };
-    let filters = flags.top_k.is_some() || flags.top_p.is_some() || flags.min_p.is_some();
+    let filters = flags.top_k.is_some_and(|k| k > 0)
+        || flags.top_p.is_some_and(|p| p < 1.0)
+        || flags.min_p.is_some_and(|p| p > 0.0);
     if filters && sampling.temperature == 0.0 {
         // A filter that is asked for means that something is to be filtered.
-        sampling.temperature = 1.0;
+        sampling.temperature = defaults.temperature.filter(|&t| t > 0.0).unwrap_or(1.0);
     }
     sampling.temperature = flags.temp.unwrap_or(sampling.temperature);
     sampling.top_k = flags.top_k.or(sampling.top_k);

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::answer::{Answer, Asking, Decoder, answer};
+use super::figures::Timings;
 use crate::Error;
 use crate::arch::Structure;
 use crate::generate::{
@@ -51,6 +52,8 @@ pub struct Thought {
     pub chosen: usize,
     /// Chains that reach that answer.
     pub votes: usize,
+    /// Of all passes together.
+    pub timings: Timings,
 }
 
 impl Thought {
@@ -65,6 +68,8 @@ struct Place<'a> {
     render: &'a dyn Fn(&str) -> Result<String>,
     question: &'a str,
     language: Language,
+    /// Of the passes so far.
+    timings: Timings,
 }
 
 /// What all chains to a question begin with.
@@ -92,6 +97,7 @@ impl Thinker<'_> {
             render,
             question,
             language: Language::of(question),
+            timings: Timings::default(),
         };
         let begun = self.begin(&place)?;
         let prompt_ids = self
@@ -119,6 +125,7 @@ impl Thinker<'_> {
             prompt_ids,
             chosen: chosen.unwrap_or(0),
             votes: won.map_or(0, |(_, votes)| votes),
+            timings: place.timings,
             chains,
         };
         if vote {
@@ -222,7 +229,9 @@ impl Thinker<'_> {
         out: &mut dyn FnMut(&str) -> Result<()>,
     ) -> Result<Answer> {
         let ids = self.tokenizer.encode_prompt(prompt, Specials::Parse)?;
-        answer(place.session, &ids, asking, &mut |piece| out(&piece.text))
+        let answer = answer(place.session, &ids, asking, &mut |piece| out(&piece.text))?;
+        place.timings = place.timings.and(answer.timings);
+        Ok(answer)
     }
 }
 

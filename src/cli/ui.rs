@@ -34,11 +34,16 @@ impl Ui {
         self.line(&format!("note: {}", message.as_ref()));
     }
 
-    /// A line of figures or of an answer to a command.
+    /// A line of figures.
     pub fn line(&self, message: &str) {
         if !self.quiet {
-            // A closed stderr has nobody to tell.
-            let _ = writeln!(io::stderr(), "{}", visible(message));
+            self.reply(message);
         }
+    }
+
+    /// What was asked for, or what failed: also with `--quiet`.
+    pub fn reply(&self, message: &str) {
+        // A closed stderr has nobody to tell.
+        let _ = writeln!(io::stderr(), "{}", visible(message));
     }
 }

@@ -62,6 +62,8 @@ pub struct Card {
     pub chat: Option<String>,
     #[serde(default)]
     pub defaults: Defaults,
+    /// Context length in tokens, where it is not the family's.
+    pub context: Option<u32>,
     /// What a user has to know before fetching it.
     pub note: Option<String>,
 }
@@ -102,9 +104,20 @@ pub fn all() -> impl Iterator<Item = (&'static Family, &'static Card)> {
 /// The card of this name or alias; case does not matter, nor does `_` for `-`.
 pub fn find(name: &str) -> Option<(&'static Family, &'static Card)> {
     let wanted = fold(name);
-    all()
-        .find(|(_, card)| fold(&card.name) == wanted)
+    find_named(name)
         .or_else(|| all().find(|(_, card)| card.aliases.iter().any(|alias| fold(alias) == wanted)))
+}
+
+/// As [`find`], aliases left aside.
+pub fn find_named(name: &str) -> Option<(&'static Family, &'static Card)> {
+    let wanted = fold(name);
+    all().find(|(_, card)| fold(&card.name) == wanted)
+}
+
+/// The family of this name, as freely spelled as a card's.
+pub fn find_family(name: &str) -> Option<&'static Family> {
+    let wanted = fold(name);
+    families().find(|family| fold(&family.name) == wanted)
 }
 
 /// The card whose weights are this hub id's, so that `ORG/NAME` gets its defaults too.
@@ -234,6 +247,19 @@ mod tests {
             find_repo("qwen/qwen3-0.6b-gguf").unwrap().1.name,
             "qwen3-0.6b"
         );
+    }
+
+    #[test]
+    fn a_familys_name_is_the_familys_though_a_model_has_it_too() {
+        let alias_only = |name: &str| find(name).is_some() && find_named(name).is_none();
+        assert!(families().any(|family| alias_only(&family.name)));
+        for family in families() {
+            let found = find_family(&family.name.to_ascii_uppercase());
+            assert_eq!(found, Some(family));
+            // Where a card has the very name, it is of that family.
+            let card = find_named(&family.name).map(|(of, _)| of);
+            assert!(card.is_none_or(|of| of == family), "{}", family.name);
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub struct Disk {
 impl Disk {
     pub fn new(plan: &Plan, options: &HubOptions) -> Self {
         let place = Place::new(options, &plan.model.repo);
-        let to_come = plan.files.iter().filter(|f| !f.here);
+        let to_come = plan.files.iter().filter(|f| !f.is_here());
         let begun: u64 = to_come.map(|f| place.begun(&f.remote)).sum();
         let folder = options.local_dir.as_ref().unwrap_or(&options.cache);
         Self {

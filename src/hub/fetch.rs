@@ -36,8 +36,14 @@ pub struct Plan {
 #[derive(Debug, Clone)]
 pub struct PlannedFile {
     pub remote: RemoteFile,
-    /// Whether it need not be fetched.
-    pub here: bool,
+    pub(crate) here: Here,
+}
+
+impl PlannedFile {
+    /// Whether its content is here, under whichever commit, so that it need not be fetched.
+    pub fn is_here(&self) -> bool {
+        self.here != Here::Not
+    }
 }
 
 impl Plan {
@@ -57,7 +63,7 @@ impl Plan {
     pub fn missing_bytes(&self) -> u64 {
         self.files
             .iter()
-            .filter(|f| !f.here)
+            .filter(|f| !f.is_here())
             .map(|f| f.remote.size)
             .sum()
     }
@@ -97,7 +103,7 @@ pub fn plan(model: &HubRef, options: &HubOptions, progress: &dyn Progress) -> Re
         .iter()
         .filter_map(|name| all.get(name))
         .map(|remote| PlannedFile {
-            here: place.here(&commit, remote) == Here::Visible,
+            here: place.here(&commit, remote),
             remote: remote.clone(),
         })
         .collect();
@@ -111,7 +117,8 @@ pub fn plan(model: &HubRef, options: &HubOptions, progress: &dyn Progress) -> Re
     })
 }
 
-/// Fetches what a plan lacks, several files at a time, and names what can be opened.
+/// Fetches what a plan lacks, several files at a time, makes all of it visible under the plan's
+/// commit, and names what can be opened.
 ///
 /// # Errors
 /// Any file cannot be fetched or has the wrong content. What came of it is kept for the next run.
@@ -128,7 +135,7 @@ pub fn fetch(plan: &Plan, options: &HubOptions, progress: &dyn Progress) -> Resu
     let (weights, small): (Vec<&RemoteFile>, Vec<&RemoteFile>) = plan
         .files
         .iter()
-        .filter(|f| !f.here)
+        .filter(|f| f.here != Here::Visible)
         .map(|f| &f.remote)
         .partition(|file| weight_extension(&file.path).is_some());
     let job = Job {
@@ -142,7 +149,7 @@ pub fn fetch(plan: &Plan, options: &HubOptions, progress: &dyn Progress) -> Resu
     job.run(&small)?;
     let mut weights = weights;
     if options.include.is_empty() {
-        weights.extend(forgotten_shards(plan, &place)?);
+        weights.extend(forgotten_shards(plan, &place, &options.exclude)?);
     }
     job.run(&weights)?;
     if let Place::Cache(repo) = &place {

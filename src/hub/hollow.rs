@@ -17,17 +17,24 @@ use super::cache::layout::create_parent;
 use super::error::{HubError, Result};
 use super::fetch::{Plan, opened};
 use super::header::{Header, gguf_header, safetensors_header};
-use super::http::{Http, Span};
+use super::http::{Answer, Http, Span};
 use super::options::HubOptions;
 use super::pick::weight_extension;
 use super::place::Place;
-use super::progress::{Progress, Quiet};
+use super::progress::{Event, Progress, Quiet};
 use super::refusal::{Asked, Failure};
 use super::shards::forgotten_shards;
+use super::size::readable_bytes;
 use super::transfer::{self, Source};
 
 /// The longest header that is read; vocabularies of GGUF files stay far below.
 const LONGEST_HEADER: u64 = 64 << 20;
+
+/// The largest small file that is fetched; configurations and indices stay far below.
+const LARGEST_SMALL: u64 = 64 << 20;
+
+/// The largest configuration that is read for one number; they have a few kilobytes.
+const LARGEST_CONFIG: u64 = 1 << 20;
 
 /// Small files that say what the tensors are; the last two of older GPTQ and AWQ checkpoints.
 const DECLARING: [&str; 3] = ["config.json", "quantize_config.json", "quant_config.json"];
@@ -62,6 +69,9 @@ pub fn hollow(
     progress: &dyn Progress,
 ) -> Result<Option<Hollow>> {
     let folder = tempfile::tempdir().map_err(|e| HubError::io(std::env::temp_dir(), e))?;
+    progress.event(Event::Temporary {
+        folder: folder.path(),
+    });
     let place = Place::Folder(folder.path().to_path_buf());
     let http = Http::new(options, progress)?;
     let (weights, small): (Vec<&RemoteFile>, Vec<&RemoteFile>) = plan
@@ -76,6 +86,7 @@ pub fn hollow(
     }
     for file in small {
         if DECLARING.contains(&file.path.as_str()) || file.path.ends_with(".index.json") {
+            check_small(file)?;
             let part = folder.path().join(&file.path);
             let source = Source {
                 repo: &plan.model.repo,
@@ -87,7 +98,8 @@ pub fn hollow(
             transfer::fetch(&quiet, source, &part, &AtomicBool::new(false))?;
         }
     }
-    for file in weights.into_iter().chain(forgotten_shards(plan, &place)?) {
+    let forgotten = forgotten_shards(plan, &place, &options.exclude)?;
+    for file in weights.into_iter().chain(forgotten) {
         let source = Source {
             repo: &plan.model.repo,
             commit: &plan.commit,
@@ -107,22 +119,59 @@ pub fn hollow(
     Ok(Some(Hollow { folder, files }))
 }
 
-/// The bytes of a weights file up to where its data begin.
-fn header(http: &Http<'_>, source: Source<'_>) -> Result<Vec<u8>, Failure> {
-    let file = source.file;
-    let id = source.repo.to_string();
-    let span = Span {
-        from: 0,
-        to: Some(LONGEST_HEADER.min(file.size).saturating_sub(1)),
+/// Refuses what cannot be a configuration or an index: nobody asked whether the temporary folder
+/// has room for it.
+fn check_small(file: &RemoteFile) -> Result<()> {
+    if file.size <= LARGEST_SMALL {
+        return Ok(());
+    }
+    Err(HubError::Format {
+        file: file.path.clone(),
+        message: format!(
+            "it has {}, and the largest that is read has {}",
+            readable_bytes(file.size),
+            readable_bytes(LARGEST_SMALL)
+        ),
+    })
+}
+
+/// In how many bits a planned model's `config.json` says that its matrices are packed; `None`
+/// where it does not say so.
+///
+/// # Errors
+/// As for fetching.
+pub(crate) fn packed_bits(plan: &Plan, options: &HubOptions) -> Result<Option<u64>> {
+    let config = plan.all.get("config.json");
+    let Some(file) = config.filter(|file| file.size <= LARGEST_CONFIG) else {
+        return Ok(None);
     };
-    let mut answer = http.get(
-        source.url(http)?,
-        span,
-        Asked::File {
-            repo: &id,
-            file: &file.path,
-        },
-    )?;
+    let http = Http::new(options, &Quiet)?;
+    let source = Source {
+        repo: &plan.model.repo,
+        commit: &plan.commit,
+        file,
+    };
+    let text = http.retrying(|| ask(&http, source, Span::ALL)?.body(LARGEST_CONFIG as usize))?;
+    // What is wrong with it is said where it is needed.
+    Ok(serde_json::from_slice(&text).ok().and_then(declared_bits))
+}
+
+/// The bits that a configuration declares: ChatGLM's key, which is 0 for floats, or GPTQ's.
+fn declared_bits(config: serde_json::Value) -> Option<u64> {
+    let of_chatglm = config.get("quantization_bit");
+    let of_others = || config.get("quantization_config")?.get("bits");
+    let bits = of_chatglm.or_else(of_others)?.as_u64()?;
+    (1..16).contains(&bits).then_some(bits)
+}
+
+/// Asks for a file or a part of it.
+fn ask<'h>(http: &'h Http<'_>, source: Source<'_>, span: Span) -> Result<Answer<'h>, Failure> {
+    let id = source.repo.to_string();
+    let asked = Asked::File {
+        repo: &id,
+        file: &source.file.path,
+    };
+    let answer = http.get(source.url(http)?, span, asked)?;
     if answer.is_html() {
         return Err(HubError::NotTheHub {
             url: answer.url(),
@@ -131,6 +180,17 @@ fn header(http: &Http<'_>, source: Source<'_>) -> Result<Vec<u8>, Failure> {
         }
         .into());
     }
+    Ok(answer)
+}
+
+/// The bytes of a weights file up to where its data begin.
+fn header(http: &Http<'_>, source: Source<'_>) -> Result<Vec<u8>, Failure> {
+    let file = source.file;
+    let span = Span {
+        from: 0,
+        to: Some(LONGEST_HEADER.min(file.size).saturating_sub(1)),
+    };
+    let mut answer = ask(http, source, span)?;
     let length = match weight_extension(&file.path) {
         Some("gguf") => gguf_header,
         _ => safetensors_header,

@@ -6,6 +6,7 @@ use super::card;
 use super::error::{HubError, Result};
 use super::name::ModelRef;
 use super::pick::{SplitName, weight_extension};
+use crate::load::is_gguf;
 use crate::weights::xor::is_encrypted;
 
 /// What lies at a path.
@@ -33,6 +34,7 @@ pub(crate) fn at(path: &Path) -> Result<Local> {
         .into_owned();
     match weight_extension(&name) {
         Some("gguf") => Ok(Local::Model(ModelRef::Gguf(first_part(path, &name)?))),
+        _ if is_gguf(path) => Ok(Local::Model(ModelRef::Gguf(path.to_path_buf()))),
         Some("safetensors" | "bin" | "pt" | "pth") => {
             let folder = path.parent().unwrap_or(Path::new(""));
             if !is_described(folder) && name.ends_with(".safetensors") {

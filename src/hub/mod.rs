@@ -50,6 +50,7 @@ mod size;
 mod transfer;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use api::{Hash, RemoteFile};
 pub use disk::{Disk, free_bytes};
@@ -70,7 +71,7 @@ pub enum ModelFiles {
     Folder(PathBuf),
     /// A GGUF file; of a split one, the first part, the others beside it.
     Gguf(PathBuf),
-    /// A safetensors file with its `config.json` beside it.
+    /// A safetensors or PyTorch file with its configuration beside it.
     Safetensors(PathBuf),
 }
 
@@ -83,7 +84,8 @@ impl ModelFiles {
 }
 
 /// The files of a model: a local one as it is, one of the Hub after fetching what the cache lacks.
-/// Where the Hub cannot be reached and the cache is complete, the cache is used, with a note.
+/// Where the Hub cannot be reached and the cache is complete, the cache is used, with a note, and
+/// the Hub is asked only once.
 ///
 /// # Errors
 /// See [`HubError`]; when the Hub cannot be reached and the cache is not complete, the former.
@@ -115,7 +117,11 @@ pub fn resolve_after<E: From<HubError>>(
     if options.offline {
         return Ok(fetch::cached(hub, options)?);
     }
-    let plan = match plan(hub, options, progress) {
+    let asking = match fetch::cached(hub, options) {
+        Ok(_) => hurried(options),
+        Err(_) => options.clone(),
+    };
+    let plan = match plan(hub, &asking, progress) {
         Ok(plan) => plan,
         Err(error) => return Ok(stand_in(hub, options, progress, error)?),
     };
@@ -125,6 +131,19 @@ pub fn resolve_after<E: From<HubError>>(
     match fetch(&plan, options, progress) {
         Ok(files) => Ok(files),
         Err(error) => Ok(stand_in(hub, options, progress, error)?),
+    }
+}
+
+/// How long the Hub may keep silent where the cache can stand in for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Options to ask once, and not for long: where nothing is missing, a network that swallows
+/// everything is not worth minutes.
+fn hurried(options: &HubOptions) -> HubOptions {
+    HubOptions {
+        attempts: 1,
+        timeout: options.timeout.min(PATIENCE),
+        ..options.clone()
     }
 }
 

@@ -50,17 +50,17 @@ pub struct RepoId {
 
 impl RepoId {
     /// The Hub's own rule: letters, digits, `-`, `_`, `.`; no `--` or `..`, neither `-` nor `.` at
-    /// an end, at most 96 characters.
+    /// an end, at most 96 characters in each part.
     pub fn parse(id: &str) -> Result<Self> {
         let bad = |reason: &str| HubError::bad_name(id, format!("{reason}; a hub id is ORG/NAME"));
         let (org, name) = id.split_once('/').ok_or_else(|| bad("it has no /"))?;
         if name.contains('/') {
             return Err(bad("it has more than one /"));
         }
-        if id.len() > 96 {
-            return Err(bad("it is longer than 96 characters"));
-        }
         for part in [org, name] {
+            if part.len() > 96 {
+                return Err(bad("a part of it is longer than 96 characters"));
+            }
             let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
             if part.is_empty() {
                 return Err(bad("a part of it is empty"));

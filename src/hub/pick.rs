@@ -34,6 +34,7 @@ pub enum Kind {
     Folder,
     /// The first (or only) part.
     Gguf(String),
+    /// A safetensors or PyTorch file.
     Safetensors(String),
 }
 
@@ -163,7 +164,7 @@ pub fn pick_globs(
     Ok(picked)
 }
 
-fn globs(flag: &'static str, patterns: &[String]) -> Result<GlobSet> {
+pub(crate) fn globs(flag: &'static str, patterns: &[String]) -> Result<GlobSet> {
     let bad = |e: globset::Error| HubError::Option {
         name: flag,
         message: e.to_string(),
@@ -266,11 +267,11 @@ fn by_path(repo: &str, names: &[String], path: &str) -> Result<Picked> {
     }
     match weight_extension(path) {
         Some("gguf") => gguf::whole(repo, names, path),
-        Some("safetensors") => Ok(Picked {
+        // Not the folder, of which the usual file would be opened instead.
+        Some(_) => Ok(Picked {
             kind: Kind::Safetensors(path.to_string()),
             ..folder(names, vec![path.to_string()])
         }),
-        Some(_) => Ok(folder(names, vec![path.to_string()])),
         None => Err(HubError::bad_name(
             path,
             "it is not a weights file (.gguf, .safetensors, .bin)",

@@ -5,12 +5,14 @@ use super::disk::Disk;
 use super::error::{HubError, Result};
 use super::fetch::Plan;
 use super::forecast::Forecast;
-use super::hollow::{Hollow, hollow};
+use super::hollow::{Hollow, hollow, packed_bits};
 use super::options::HubOptions;
 use super::pick::gguf;
 use super::progress::Progress;
+use super::shards::lacks_shards;
 use crate::load::Opened;
 use crate::nn::{CacheType, Storage};
+use crate::weights::xor::plain_name;
 
 /// A context that a model must have room for to be of use, in tokens.
 pub const LEAST_CONTEXT: usize = 512;
@@ -27,8 +29,9 @@ pub enum Outline {
     Opened(Box<Opened>, Hollow),
     /// wick cannot run it, and says why.
     CannotRun(crate::Error),
-    /// Only how many bytes the weights have: PyTorch files have no header.
-    Size(u64),
+    /// Only how many bytes the weights have, and in how many bits the configuration says that each
+    /// number is stored: PyTorch files have no header.
+    Size { stored: u64, bits: u64 },
     /// Nothing, and why.
     Unknown(&'static str),
 }
@@ -52,7 +55,7 @@ fn outline(plan: &Plan, options: &HubOptions, progress: &dyn Progress) -> Result
     }
     let hollow = match hollow(plan, options, progress) {
         Ok(Some(hollow)) => hollow,
-        Ok(None) => return Ok(Outline::Size(plan.weight_bytes())),
+        Ok(None) => return without_headers(plan, options),
         Err(HubError::Io { .. }) => {
             return Ok(Outline::Unknown(
                 "the temporary folder cannot hold an outline",
@@ -61,10 +64,31 @@ fn outline(plan: &Plan, options: &HubOptions, progress: &dyn Progress) -> Result
         Err(error @ HubError::Format { .. }) => return Ok(Outline::CannotRun(error.into())),
         Err(error) => return Err(error),
     };
+    if !options.exclude.is_empty() && lacks_shards(plan, hollow.folder())? {
+        return Ok(Outline::Unknown("--exclude leaves out some of its weights"));
+    }
     Ok(match Opened::open(hollow.files().path()) {
         Ok(opened) => Outline::Opened(Box::new(opened), hollow),
         Err(error) => Outline::CannotRun(error),
     })
+}
+
+/// Bits of a number where the configuration says nothing else.
+const USUAL_BITS: u64 = 16;
+
+/// What is known of weights without headers.
+fn without_headers(plan: &Plan, options: &HubOptions) -> Result<Outline> {
+    let mut files = plan.files.iter();
+    if files.any(|file| plain_name(&file.remote.path).is_some()) {
+        return Ok(Outline::Unknown("its weights are encrypted"));
+    }
+    match plan.weight_bytes() {
+        0 => Ok(Outline::Unknown("--exclude leaves out its weights")),
+        stored => Ok(Outline::Size {
+            stored,
+            bits: packed_bits(plan, options)?.unwrap_or(USUAL_BITS),
+        }),
+    }
 }
 
 /// Ways to run a model, or one like it, in less memory.

@@ -1,5 +1,7 @@
 //! What a caller may show while a model is fetched.
 
+use std::path::Path;
+
 /// One thing that happened. `file` is the path within the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
@@ -13,6 +15,8 @@ pub enum Event<'a> {
     Restarted { file: &'a str },
     /// A file is checked and in its place.
     Finished { file: &'a str },
+    /// A folder that goes when the work is done: whoever ends the process before is to remove it.
+    Temporary { folder: &'a Path },
     /// Something worth a line: a wait, a retry, another process that fetches the same file.
     Note(&'a str),
 }

@@ -74,14 +74,20 @@ pub(crate) fn classify(
         (408 | 429 | 500 | 502 | 503 | 504, None) => Retry::Later,
         _ => Retry::Never,
     };
+    // The Hub answers an anonymous user 401, mostly without a code, whether a repository is private
+    // or does not exist.
+    let is_unknown = match (said.status, said.code) {
+        (401 | 404, "RepoNotFound") => true,
+        (401, "") => !has_token,
+        _ => false,
+    };
     let error = match (said.status, said.code, asked) {
         (_, "GatedRepo", _) => HubError::Gated {
             endpoint,
             repo,
             has_token,
         },
-        // The Hub answers 401 for repositories that an anonymous user may not even know of.
-        (401 | 404, "RepoNotFound", _) => HubError::RepoNotFound {
+        _ if is_unknown => HubError::RepoNotFound {
             endpoint,
             repo,
             has_token,

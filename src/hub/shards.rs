@@ -9,22 +9,25 @@ use super::api::RemoteFile;
 use super::error::{HubError, Result};
 use super::fetch::Plan;
 use super::name::check_file;
-use super::pick::Picked;
+use super::pick::{Picked, globs};
 use super::place::Place;
 
 /// The largest index of shards that is read.
 const INDEX_BYTES: u64 = 64 << 20;
 
-/// Shards that the index names and the names alone did not show.
-pub(crate) fn forgotten_shards<'a>(plan: &'a Plan, place: &Place) -> Result<Vec<&'a RemoteFile>> {
-    let picked = Picked {
-        kind: plan.kind.clone(),
-        files: plan.files.iter().map(|f| f.remote.path.clone()).collect(),
-    };
+/// Shards that the index names and the names alone did not show, but for those that `exclude`
+/// (`--exclude`) leaves out.
+pub(crate) fn forgotten_shards<'a>(
+    plan: &'a Plan,
+    place: &Place,
+    exclude: &[String],
+) -> Result<Vec<&'a RemoteFile>> {
+    let excluded = globs("--exclude", exclude)?;
+    let picked = picked(plan);
     let folder = place.folder(&plan.commit);
     let mut forgotten = Vec::new();
     for shard in indexed_shards(&picked, &folder)? {
-        if picked.files.contains(&shard) {
+        if picked.files.contains(&shard) || excluded.is_match(&shard) {
             continue;
         }
         match plan.all.get(&shard) {
@@ -39,6 +42,18 @@ pub(crate) fn forgotten_shards<'a>(plan: &'a Plan, place: &Place) -> Result<Vec<
         }
     }
     Ok(forgotten)
+}
+
+/// Whether the plan's index names shards that are not in the folder.
+pub(crate) fn lacks_shards(plan: &Plan, folder: &Path) -> Result<bool> {
+    Ok(!missing_shards(&picked(plan), folder)?.is_empty())
+}
+
+fn picked(plan: &Plan) -> Picked {
+    Picked {
+        kind: plan.kind.clone(),
+        files: plan.files.iter().map(|f| f.remote.path.clone()).collect(),
+    }
 }
 
 /// Shards that the picked index names and that are not in the folder.

@@ -126,3 +126,58 @@ fn ctrl_c_stops_the_answer_and_keeps_the_chat() {
     assert!(talk.stderr.contains("(stopped)"), "{}", talk.stderr);
     assert!(talk.stderr.contains("2 turns"), "{}", talk.stderr);
 }
+
+#[test]
+fn quiet_hides_no_failure_and_nothing_that_was_asked_for() {
+    let model = Speaker::new();
+    let input = "Hi\n/save /nonexistent/talk.json\n/history\n/bogus\n";
+    let talk = said(&model, &["-q", "-n", "2", "--ignore-eos"], input);
+    for text in ["/nonexistent/talk.json", "[user] Hi", "no command /bogus"] {
+        assert!(talk.stderr.contains(text), "{text}: {}", talk.stderr);
+    }
+    let long = said(&model, &["-q", "-c", "8"], "more than eight tokens\n");
+    assert!(long.stderr.contains("taken back"), "{}", long.stderr);
+}
+
+#[test]
+fn a_turn_that_the_format_refuses_is_taken_back_and_one_that_was_thought_over_counts() {
+    let model = Speaker::new();
+    let refused = said(
+        &model,
+        &["--cot", "zero", "--template", "belle", "-s", "Be brief."],
+        "Hi\n/history\n",
+    );
+    assert_eq!(refused.code, Some(0), "{}", refused.stderr);
+    assert!(refused.stderr.contains("taken back"), "{}", refused.stderr);
+    let thought = said(
+        &model,
+        &["--cot", "zero", "-n", "4", "--ignore-eos"],
+        "Hi\n/stats\n",
+    );
+    let turns = thought.stderr.lines().find(|l| l.starts_with("1 turns: "));
+    assert!(
+        turns.is_some_and(|l| !l.contains("answer: 0 tokens")),
+        "{}",
+        thought.stderr
+    );
+}
+
+#[test]
+fn a_models_filters_hold_for_a_temperature_and_those_that_are_off_ask_for_none() {
+    let model = Speaker::new();
+    let config = r#"{"temperature": 0.9, "top_p": 0.6, "top_k": 20}"#;
+    std::fs::write(model.path().join("generation_config.json"), config).unwrap();
+    let shown = |args: &[&str]| {
+        let text = said(&model, args, "/show\n").stderr;
+        let value = |name: &str| {
+            let line = text.lines().find(|l| l.starts_with(name));
+            line.and_then(|l| l.split_whitespace().nth(1))
+                .map(str::to_owned)
+        };
+        ["temp", "top-k", "top-p"].map(|name| value(name).unwrap())
+    };
+    assert_eq!(shown(&["--temp", "0.7"]), ["0.7", "20", "0.6"]);
+    assert_eq!(shown(&["--top-p", "1", "--min-p", "0"])[0], "0");
+    assert_eq!(shown(&["--top-k", "0"])[0], "0");
+    assert_eq!(shown(&["--top-k", "5"]), ["0.9", "5", "0.6"]);
+}

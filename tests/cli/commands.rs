@@ -51,6 +51,35 @@ fn bench_measures_the_grid() {
 }
 
 #[test]
+fn bench_measures_models_whose_prompts_need_their_marks() {
+    let bench = |name: &str, args: &[&str]| {
+        let mut command = wick();
+        command.args(["bench", "-r", "2", "-o", "json", "-m"]);
+        ended(command.arg(oracle(name)).args(args))
+    };
+    let measured = |name: &str, args: &[&str]| {
+        let rows: Vec<Value> = serde_json::from_str(&bench(name, args).done()).unwrap();
+        let fast = |row: &Value| row["avg_ts"].as_f64().is_some_and(|t| t > 0.0);
+        assert!(rows.iter().all(fast), "{name}: {rows:?}");
+        rows.len()
+    };
+    for name in ["chatglm1", "glm10b", "glm130b"] {
+        assert_eq!(measured(name, &["-p", "2,24", "-n", "1,6"]), 4, "{name}");
+    }
+    let behind = ["-p", "0", "-n", "6", "-d", "0,1,24"];
+    assert_eq!(measured("glm10b", &behind), 3);
+    for name in ["chatglm1", "t5"] {
+        let message = bench(name, &["-p", "8", "-n", "0", "-d", "0,8"]).failed(2);
+        assert!(
+            message.contains("--n-depth") && message.contains("-p 0"),
+            "{message}"
+        );
+    }
+    let short = bench("chatglm1", &["-p", "1", "-n", "0"]).failed(2);
+    assert!(short.contains("--n-prompt 1"), "{short}");
+}
+
+#[test]
 fn what_becomes_of_packed_integers_is_said() {
     let packed = |name: &str| {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -154,9 +183,49 @@ fn quantize_writes_what_run_reads() {
         answer(&out, &args)["ids"],
         answer(&oracle("llama"), &args)["ids"]
     );
+    // By whatever name.
+    let others = tempfile::tempdir().unwrap();
+    for name in ["llama", "llama.q8.0", "llama.bin"] {
+        let other = others.path().join(name);
+        std::fs::copy(&out, &other).unwrap();
+        assert_eq!(
+            answer(&other, &args)["ids"],
+            answer(&out, &args)["ids"],
+            "{name}"
+        );
+    }
     assert!(quantize(false).failed(1).contains("--force"));
     quantize(true).done();
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn quantize_writes_over_nothing_but_files_and_says_so_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("folder");
+    std::fs::create_dir(&folder).unwrap();
+    // Refused before the model is looked for: there is none of this name.
+    let refused = |out: &std::path::Path, what: &str| {
+        let mut command = wick();
+        command.args(["quantize", "nowhere", "--quant", "int8", "--force", "-o"]);
+        let message = ended(command.arg(out)).failed(1);
+        for part in ["--output", out.to_str().unwrap(), what] {
+            assert!(message.contains(part), "{part:?} is not in {message}");
+        }
+    };
+    refused(&folder, "no file");
+    refused(&dir.path().join("missing/out.gguf"), "make it first");
+    #[cfg(unix)]
+    {
+        let [pipe, link] = ["pipe", "link"].map(|name| dir.path().join(name));
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        refused(&pipe, "no file");
+        refused(&link, "no file");
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }
 
 #[test]
@@ -251,6 +320,22 @@ fn inspect_shows_what_the_loader_sees() {
     ] {
         assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
     }
+    // The formats that there are, whether the model has one of its own, none, or no tokenizer.
+    let inspected = |model: &std::path::Path, args: &[&str]| {
+        let text = ended(wick().arg("inspect").arg(model).args(args)).done();
+        let row = text.lines().find(|line| line.starts_with("  --template "));
+        let row = row.unwrap_or_else(|| panic!("no formats in {text}"));
+        for name in wick::text::ChatTemplate::builtin_names() {
+            assert!(row.contains(name), "{name} is not in {row}");
+        }
+        text
+    };
+    inspected(model.path(), &[]);
+    inspected(model.path(), &["--template", "chatml"]);
+    inspected(&oracle("llama"), &[]);
+    std::fs::write(model.path().join("tokenizer_config.json"), "{}").unwrap();
+    let none = inspected(model.path(), &[]);
+    assert!(none.contains("  chat format      none\n"), "{none}");
 }
 
 #[test]
@@ -320,6 +405,35 @@ fn models_lists_the_table_in_two_languages() {
     ] {
         assert!(card.contains(wanted), "{wanted:?} is not in\n{card}");
     }
+    // A family's name is no model's here, whatever -m takes it for; an alias of its own is.
+    for (name, cards) in [
+        ("glm", &["glm-10b", "glm-10b-chinese", "glm-130b"][..]),
+        ("Gemma2", &["gemma2-2b-it", "gemma2-9b-it"][..]),
+        ("glm4", &["glm-4-9b-chat"][..]),
+    ] {
+        let shown = models(&[name]).done();
+        for card in cards {
+            assert!(shown.contains(&format!("\n{card}\n")), "{name}: {shown}");
+        }
+        assert_eq!(shown.matches("\n\n").count(), cards.len(), "{name}");
+    }
+    // Where a model's context is not its family's, it is said.
+    let context = |name: &str| {
+        let shown = models(&[name]).done();
+        let row = shown.lines().find(|line| line.starts_with("  MSL  "));
+        row.and_then(|row| row.split_whitespace().nth(1)?.parse::<u32>().ok())
+    };
+    for (name, wanted) in [
+        ("glm-4-9b-chat", Some(131072)),
+        ("phi3.5-mini", Some(131072)),
+        ("glm-10b", Some(1024)),
+        ("glm-10b-chinese", Some(1024)),
+        ("chatglm3-6b", None),
+        ("glm-130b", None),
+    ] {
+        assert_eq!(context(name), wanted, "{name}");
+    }
+    assert!(models(&["chatglm3"]).done().contains("sizes: 6B, 9B"));
     let message = models(&["chatgml2-6b"]).failed(1);
     assert!(message.contains("chatglm2-6b"), "{message}");
 }
@@ -343,4 +457,14 @@ fn download_refuses_what_is_here_and_what_it_cannot_ask() {
     download.env("HF_HOME", dir.path());
     let message = ended(download.args(["download", "--offline", "qwen3-0.6b"])).failed(1);
     assert!(message.contains("offline"), "{message}");
+    for flag in ["--local-dir", "--include", "--exclude"] {
+        let mut download = wick();
+        download.env("HF_HOME", dir.path());
+        download.args(["download", "--offline", "qwen3-0.6b", flag, "x"]);
+        let message = ended(&mut download).failed(2);
+        assert!(
+            message.contains(flag) && message.contains("--offline"),
+            "{message}"
+        );
+    }
 }

@@ -124,3 +124,15 @@ fn a_chat_can_think_too() {
     let history = format!("[user] How many?\n[assistant] {TRIGGER}");
     assert!(talk.stderr.contains(&history), "{}", talk.stderr);
 }
+
+#[test]
+fn sampled_chains_say_the_seed_that_repeats_them() {
+    let model = Speaker::new();
+    let notes = |more: &[&str]| {
+        let mut command = wick();
+        command.args(["run", "How many?", "--cot", "zero", "-m"]);
+        ended(command.arg(model.path()).args(COMMON).args(more)).stderr
+    };
+    assert!(notes(&["--temp", "0.9", "--seed", "7"]).contains("; seed 7"));
+    assert!(!notes(&["--temp", "0"]).contains("seed"));
+}

@@ -176,6 +176,33 @@ fn quiet_is_quiet() {
 }
 
 #[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let said = |line: &str, variables: &[(&str, &str)]| {
+        let mut command = wick();
+        command.current_dir(env!("CARGO_MANIFEST_DIR"));
+        command.args(line.split(' '));
+        ended(command.envs(variables.iter().copied()))
+    };
+    let line = "run -m tests/oracles/llama --prompt-ids 1 -n 1 -q";
+    for threads in ["", " ", "1"] {
+        said(line, &[("WICK_THREADS", threads)]).done();
+    }
+    said(line, &[("WICK_THREADS", "0")]).failed(2);
+    said("run --prompt-ids 1 -n 1", &[("WICK_MODEL", "nowhere")]).failed(1);
+    for line in ["run --prompt-ids 1 -n 1", "inspect"] {
+        let unset = said(line, &[]);
+        let blank = said(line, &[("WICK_MODEL", "")]);
+        let first = |ended: &Ended| ended.stderr.lines().next().map(str::to_string);
+        assert_eq!(first(&blank), first(&unset), "{line}");
+        assert_eq!(blank.code, unset.code, "{line}");
+    }
+    // A flag that is given nothing is a mistake.
+    let mut command = wick();
+    command.args(["run", "-m", "", "--prompt-ids", "1"]);
+    assert!(ended(&mut command).failed(1).contains("it is empty"));
+}
+
+#[test]
 fn weights_are_quantized_and_converted_while_loading() {
     let dir = tempfile::tempdir().unwrap();
     let logits = |extra: &[&str]| -> Vec<f32> {
@@ -221,6 +248,67 @@ fn intermediates_are_written_by_name() {
         tensors.keys()
     );
     assert!(tensors.values().all(|t| t.dim(0).unwrap() == 3));
+}
+
+#[test]
+fn a_file_for_tensors_is_opened_first_and_written_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = dir.path().join("no/such/folder/x.safetensors");
+    for flag in ["--logits", "--dump"] {
+        let mut command = run(Path::new("nowhere"), &["--prompt-ids", "1", flag]);
+        let message = ended(command.arg(&nowhere)).failed(1);
+        assert!(
+            message.contains(flag) && message.contains(nowhere.to_str().unwrap()),
+            "{message}"
+        );
+    }
+    // What is there stays where there is nothing to write.
+    let file = dir.path().join("x.safetensors");
+    std::fs::write(&file, [7u8; 100_000]).unwrap();
+    let args = ["--prompt-ids", "1,2", "-n", "0", "--logits"];
+    ended(run(Path::new("nowhere"), &args).arg(&file)).failed(1);
+    assert_eq!(std::fs::read(&file).unwrap(), [7u8; 100_000]);
+    answer(
+        &oracle("llama"),
+        &[&args[..], &[file.to_str().unwrap()]].concat(),
+    );
+    let tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+    assert_eq!(tensors["logits"].dims(), [2, 311]);
+    // Not the file that is read.
+    let model = Speaker::new();
+    let weights = model.path().join("model.safetensors");
+    let before = std::fs::read(&weights).unwrap();
+    let message = ended(run(model.path(), &args).arg(&weights)).failed(1);
+    assert!(message.contains("the model that is read"), "{message}");
+    assert_eq!(std::fs::read(&weights).unwrap(), before);
+}
+
+#[test]
+#[cfg(unix)]
+fn tensors_go_into_a_pipe_and_through_a_link() {
+    use std::os::unix::fs::FileTypeExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let [pipe, link, file] = ["pipe", "link", "file"].map(|name| dir.path().join(name));
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    std::fs::write(&file, b"").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    // Held open at both ends, so that nobody waits for the other; it has room for all of it.
+    let mut both = std::fs::OpenOptions::new();
+    let mut both = both.read(true).write(true).open(&pipe).unwrap();
+    let args = ["--prompt-ids", "1,2,3", "-n", "0"];
+    let mut command = run(&oracle("llama"), &args);
+    command.arg("--logits").arg(&pipe).arg("--dump").arg(&link);
+    ended(&mut command).done();
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    let mut bytes = vec![0; 1 << 16];
+    let n = both.read(&mut bytes).unwrap();
+    let logits = candle_core::safetensors::load_buffer(&bytes[..n], &Device::Cpu).unwrap();
+    assert_eq!(logits["logits"].dims(), [3, 311]);
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    let dump = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+    assert!(dump.keys().any(|k| k.starts_with("blk.0.")));
 }
 
 #[test]
@@ -315,4 +403,22 @@ fn drafts_are_counted_and_change_nothing() {
         let rate = draft["acceptance_rate"].as_f64().unwrap();
         assert!((rate - right as f64 / all as f64).abs() < 1e-9);
     }
+}
+
+#[test]
+fn an_answer_ends_where_learned_positions_end() {
+    // GPT-2's oracle has 256 of them.
+    let args = ["--prompt-ids", "5,6,7,8", "--ignore-eos", "-c", "300"];
+    let answer = answer(&oracle("gpt2"), &args);
+    assert_eq!(answer["finish_reason"], "length");
+    // The last token needs no place.
+    assert_eq!(answer["ids"].as_array().unwrap().len(), 256 - 4 + 1);
+}
+
+#[test]
+fn keys_that_eight_bits_cannot_hold_are_refused() {
+    let mut run = wick();
+    run.args(["run", "--prompt-ids", "5,6", "-m"]);
+    run.arg(oracle("palm")).args(["--cache-type", "q8_0"]);
+    assert!(ended(&mut run).failed(1).contains("--cache-type f16"));
 }

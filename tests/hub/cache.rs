@@ -1,12 +1,15 @@
 //! Without the Hub: offline use, what the cache holds, making room in it.
 
 use std::fs;
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::time::Duration;
 
 use wick::hub::cache::{list, remove};
 use wick::hub::{HubError, ModelFiles, ModelRef, RepoId};
 
 use crate::bed::{Bed, ID, noise, weights};
-use crate::stand_in::commit;
+use crate::stand_in::{Fault, commit};
 
 #[test]
 fn offline_nothing_is_sent_and_what_is_missing_is_listed() {
@@ -121,13 +124,69 @@ fn removing_a_revision_keeps_the_blobs_that_another_uses() {
 fn unfinished_downloads_are_counted_and_removed() {
     let mut bed = Bed::new();
     bed.options.attempts = 1;
-    bed.hub
-        .fault("/cdn/", crate::stand_in::Fault::CutAfter(1000), 1);
+    bed.hub.fault("/cdn/", Fault::CutAfter(1000), 1);
     bed.resolve(ID).unwrap_err();
     let models = list(&bed.options.cache).unwrap();
     assert_eq!(models[0].unfinished, 1000);
-    remove(&bed.options.cache, &models[0].repo, None).unwrap();
+    let removed = remove(&bed.options.cache, &models[0].repo, None).unwrap();
+    assert_eq!(removed.bytes, 1000 + 3000 + 22);
     assert!(!bed.repo().exists());
+}
+
+#[test]
+fn a_first_file_that_is_unfinished_was_used_when_it_grew() {
+    let mut bed = Bed::empty();
+    let weights = noise(1, 5000);
+    bed.hub.add(ID, &[("m-Q8_0.gguf", &weights)]);
+    bed.options.attempts = 1;
+    bed.hub.fault("/cdn/", Fault::CutAfter(1000), 1);
+    bed.resolve(ID).unwrap_err();
+    let models = list(&bed.options.cache).unwrap();
+    assert_eq!(models[0].unfinished, 1000);
+    let ago = models[0].last_used.elapsed().unwrap_or_default();
+    assert!(ago < Duration::from_secs(3600), "{ago:?}");
+}
+
+/// Moves the weights into the store that huggingface_hub 2 shares between repositories, and puts
+/// a link in their place, as it does.
+#[cfg(unix)]
+fn share(bed: &Bed) -> PathBuf {
+    let blob = bed.blob("model.safetensors", &weights());
+    let hash = "ab".repeat(32);
+    let stored = bed.options.cache.join("blobs/ab").join(&hash);
+    fs::create_dir_all(stored.parent().unwrap()).unwrap();
+    fs::rename(&blob, &stored).unwrap();
+    std::os::unix::fs::symlink(format!("../../blobs/ab/{hash}"), &blob).unwrap();
+    stored
+}
+
+#[test]
+#[cfg(unix)]
+fn what_repositories_share_stays_and_does_not_count_as_freed() {
+    let repo = RepoId::parse(ID).unwrap();
+    let bed = Bed::new();
+    bed.resolve(ID).unwrap();
+    let stored = share(&bed);
+    bed.hub.edit(ID, |repo| {
+        let mut files = repo.commits[&commit(1)].clone();
+        files.insert("model.safetensors".into(), noise(7, 500));
+        repo.commits.insert(commit(2), files);
+        repo.refs.insert("main".into(), commit(2));
+    });
+    bed.resolve(ID).unwrap();
+    let removed = remove(&bed.options.cache, &repo, Some(&commit(1))).unwrap();
+    assert_eq!((removed.bytes, removed.shared), (0, 300_000));
+    let link = bed.blob("model.safetensors", &weights());
+    assert!(fs::symlink_metadata(link).is_err());
+    assert_eq!(fs::read(stored).unwrap(), weights());
+
+    let bed = Bed::new();
+    bed.resolve(ID).unwrap();
+    let stored = share(&bed);
+    let removed = remove(&bed.options.cache, &repo, None).unwrap();
+    assert_eq!((removed.bytes, removed.shared), (3000 + 22, 300_000));
+    assert!(!bed.repo().exists());
+    assert_eq!(fs::read(stored).unwrap(), weights());
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use wick::hub::{ModelFiles, ModelRef, Quiet, fetch, plan, resolve};
+use wick::hub::{
+    Disk, HubError, ModelFiles, ModelRef, Plan, Quiet, fetch, plan, resolve, resolve_after,
+};
 
 use crate::bed::{Bed, ID, files, noise, weights};
 use crate::stand_in::{commit, git_hash, sha256};
@@ -80,6 +82,50 @@ fn a_new_commit_brings_only_what_changed() {
         fs::read_to_string(bed.repo().join("refs/main")).unwrap(),
         commit(2)
     );
+}
+
+#[test]
+fn a_new_commit_with_the_same_weights_misses_nothing() {
+    let bed = Bed::new();
+    bed.resolve(ID).unwrap();
+    bed.hub.edit(ID, |repo| {
+        let mut files = repo.commits[&commit(1)].clone();
+        files.insert("README.md".into(), b"# Tidy".to_vec());
+        repo.commits.insert(commit(2), files);
+        repo.refs.insert("main".into(), commit(2));
+    });
+    let reference = ModelRef::parse(ID).unwrap();
+    let ModelRef::Hub(model) = &reference else {
+        panic!()
+    };
+    let dry = plan(model, &bed.options, &Quiet).unwrap();
+    assert_eq!(dry.missing_bytes(), 0);
+    assert!(dry.files.iter().all(|f| f.is_here()));
+    assert_eq!(Disk::new(&dry, &bed.options).needed, 0);
+
+    bed.hub.forget_requests();
+    let refuse = |_: &Plan| -> Result<(), HubError> { panic!("there is nothing to be asked") };
+    let files = resolve_after(&reference, &bed.options, &Quiet, refuse).unwrap();
+    assert_eq!(bed.hub.content_requests().len(), 0);
+    assert!(files.path().ends_with(commit(2)));
+    assert_eq!(
+        fs::read(files.path().join("model.safetensors")).unwrap(),
+        weights()
+    );
+    assert_eq!(
+        fs::read_to_string(bed.repo().join("refs/main")).unwrap(),
+        commit(2)
+    );
+}
+
+#[test]
+fn a_weights_file_that_is_named_is_not_taken_for_its_folder() {
+    let bed = Bed::new();
+    bed.resolve(ID).unwrap();
+    for name in ["model.safetensors", "pytorch_model.bin"] {
+        let found = bed.resolve(&format!("{ID}:{name}")).unwrap();
+        assert_eq!(found, ModelFiles::Safetensors(bed.snapshot().join(name)));
+    }
 }
 
 #[test]
@@ -186,6 +232,35 @@ fn shards_that_only_the_index_names_are_fetched_too() {
 }
 
 #[test]
+fn shards_that_are_excluded_stay_away_though_the_index_names_them() {
+    let mut bed = Bed::empty();
+    let names = [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "extra/rest.safetensors",
+    ];
+    let index = format!(
+        r#"{{"weight_map":{{"x":"{}","y":"{}","z":"{}"}}}}"#,
+        names[0], names[1], names[2]
+    );
+    let (a, b, c) = (noise(1, 1000), noise(2, 2000), noise(3, 3000));
+    bed.hub.add(
+        ID,
+        &[
+            ("config.json", b"{}"),
+            ("model.safetensors.index.json", index.as_bytes()),
+            (names[0], &a),
+            (names[1], &b),
+            (names[2], &c),
+        ],
+    );
+    bed.options.exclude = vec!["*-00002-*".into(), "extra/*".into()];
+    bed.resolve(ID).unwrap();
+    let here = names.map(|name| bed.snapshot().join(name).exists());
+    assert_eq!(here, [true, false, false]);
+}
+
+#[test]
 fn a_plan_says_files_and_sizes_and_fetches_nothing() {
     let bed = Bed::new();
     let ModelRef::Hub(model) = ModelRef::parse(ID).unwrap() else {
@@ -195,7 +270,7 @@ fn a_plan_says_files_and_sizes_and_fetches_nothing() {
     let sizes: BTreeSet<(String, u64, bool)> = dry
         .files
         .iter()
-        .map(|f| (f.remote.path.clone(), f.remote.size, f.here))
+        .map(|f| (f.remote.path.clone(), f.remote.size, f.is_here()))
         .collect();
     let wanted = files()[1..4]
         .iter()

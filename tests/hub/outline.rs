@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use wick::hub::{Forecast, HubError, ModelRef, Plan, Quiet, hollow, plan};
+use wick::hub::{Forecast, HubError, ModelRef, Outline, Plan, Preflight, Quiet, hollow, plan};
 use wick::load::Opened;
 use wick::nn::{CacheType, Storage};
 use wick::quant::Encoding;
@@ -125,6 +125,83 @@ fn weights_that_are_none_are_named() {
             .unwrap()
             .is_none()
     );
+}
+
+#[test]
+fn a_configuration_that_is_none_by_its_size_is_not_fetched() {
+    let bed = Bed::new();
+    bed.hub.edit(ID, |repo| {
+        repo.claims.insert("config.json".into(), 1 << 40);
+    });
+    let error = hollow(&planned(&bed), &bed.options, &Quiet).unwrap_err();
+    assert!(
+        matches!(&error, HubError::Format { file, .. } if file == "config.json"),
+        "{error}"
+    );
+    assert!(bed.hub.content_requests().is_empty());
+}
+
+#[test]
+fn shards_that_are_excluded_are_not_looked_at_and_nothing_is_refused_for_them() {
+    let mut bed = Bed::empty();
+    let shards = [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ];
+    let index = format!(
+        r#"{{"weight_map":{{"w":"{}","v":"{}"}}}}"#,
+        shards[0], shards[1]
+    );
+    let weights = safetensors(1000);
+    bed.hub.add(
+        ID,
+        &[
+            ("config.json", b"{}"),
+            ("model.safetensors.index.json", index.as_bytes()),
+            (shards[0], &weights),
+            (shards[1], &weights),
+        ],
+    );
+    bed.options.exclude = vec!["*-00002-*".into()];
+    let found = Preflight::new(&planned(&bed), &bed.options, &Quiet).unwrap();
+    assert!(matches!(found.outline, Outline::Unknown(why) if why.contains("--exclude")));
+    let requests = bed.hub.requests();
+    assert!(!requests.iter().any(|r| r.path.contains(shards[1])));
+}
+
+#[test]
+fn weights_without_headers_are_known_by_their_size_and_their_bits() {
+    let outline = |config: &str, weights: &str, exclude: &[&str]| {
+        let mut bed = Bed::empty();
+        bed.hub.add(
+            ID,
+            &[("config.json", config.as_bytes()), (weights, &[1; 1000])],
+        );
+        bed.options.exclude = exclude.iter().map(ToString::to_string).collect();
+        let plan = planned(&bed);
+        Preflight::new(&plan, &bed.options, &Quiet).unwrap().outline
+    };
+    for (config, wanted) in [
+        (r#"{"quantization_bit":4}"#, 4),
+        (r#"{"quantization_bit":8}"#, 8),
+        (r#"{"quantization_config":{"bits":4}}"#, 4),
+        (r#"{"quantization_bit":0}"#, 16),
+        (r#"{"quantization_bit":"4"}"#, 16),
+        ("{}", 16),
+        ("not JSON", 16),
+    ] {
+        match outline(config, "pytorch_model.bin", &[]) {
+            Outline::Size { stored, bits } => assert_eq!((stored, bits), (1000, wanted)),
+            _ => panic!("{config}: no size"),
+        }
+    }
+    let unknown = |outline: Outline, part: &str| match outline {
+        Outline::Unknown(why) => assert!(why.contains(part), "{why}"),
+        _ => panic!("{part}: something is known"),
+    };
+    let encrypted = format!("pytorch_model.bin.{}.enc", "ab".repeat(32));
+    unknown(outline("{}", "pytorch_model.bin", &["*.bin"]), "--exclude");
+    unknown(outline("{}", &encrypted, &[]), "encrypted");
 }
 
 /// The files of a model of the shared data, `None` where they are absent.

@@ -164,6 +164,31 @@ fn a_dry_run_says_what_it_will_take_and_fetches_no_weights() {
 }
 
 #[test]
+fn packed_pytorch_files_are_forecast_as_what_they_become() {
+    let desk = Desk::empty();
+    let config = br#"{"model_type":"chatglm","quantization_bit":4}"#;
+    desk.hub.add(
+        ID,
+        &[("config.json", config), ("pytorch_model.bin", &[1; 10])],
+    );
+    desk.hub.edit(ID, |repo| {
+        repo.claims.insert("pytorch_model.bin".into(), 1 << 30);
+    });
+    let said = |args: &[&str]| {
+        let line = ["download", "--dry-run", "--force", ID];
+        desk.run(&[&line[..], args].concat()).done()
+    };
+    assert_says(&said(&[]), &["about 4.0 GiB of weights (packed in 4 bits"]);
+    // 2^31 numbers of 18 bytes for 32.
+    let int4 = said(&["--quant", "int4"]);
+    assert_says(&int4, &["about 1.1 GiB of weights as"]);
+    assert_says(
+        &said(&["--exclude", "*.bin"]),
+        &["unknown (--exclude leaves out its weights)"],
+    );
+}
+
+#[test]
 fn what_wick_cannot_run_is_refused_and_can_be_fetched_all_the_same() {
     let desk = Desk::new();
     desk.hub.edit(ID, |repo| {

@@ -91,6 +91,38 @@ fn killed_at_any_moment_the_next_start_ends_in_the_same_files_and_no_leftovers()
     );
 }
 
+/// What Ctrl-C sends.
+#[cfg(unix)]
+fn interrupt(child: &Child) {
+    let pid = child.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &pid]).status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_during_the_look_before_a_download_takes_the_temporary_folder_along() {
+    let desk = Desk::new();
+    let drip = Fault::Drip(8, Duration::from_millis(100));
+    desk.hub.fault("/config.json", drip, usize::MAX);
+    let temporary = desk.dir.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let mut command = desk.wick(&["download", "--dry-run", ID]);
+    command.env("TMPDIR", &temporary);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let entries = || fs::read_dir(&temporary).unwrap().flatten();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !entries().any(|entry| entry.path().join("config.json").exists()) {
+        assert!(Instant::now() < deadline, "nothing came");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    interrupt(&child);
+    let ended: Ended = child.wait_with_output().unwrap().into();
+    safe(ended).failed(130);
+    assert_eq!(entries().count(), 0);
+}
+
 #[test]
 #[cfg(unix)]
 fn ctrl_c_keeps_what_came_and_the_next_start_goes_on_from_there() {
@@ -102,14 +134,7 @@ fn ctrl_c_keeps_what_came_and_the_next_start_goes_on_from_there() {
         assert!(Instant::now() < deadline, "nothing came");
         std::thread::sleep(Duration::from_millis(2));
     }
-    let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    interrupt(&child);
     let ended: Ended = child.wait_with_output().unwrap().into();
     let message = safe(ended).failed(130);
     assert!(message.contains("goes on"), "{message}");

@@ -66,10 +66,18 @@ fn an_anonymous_user_is_told_that_a_token_may_help() {
     bed.resolve(ID).unwrap();
     assert!(bed.hub.requests().iter().all(|r| r.authorization.is_none()));
     bed.hub.edit(ID, |repo| repo.token = Some("another".into()));
-    assert_says(&message(&bed, ID), &["wants a token", "set HF_TOKEN"]);
+    // The Hub does not tell a private repository from one that does not exist.
+    for id in [ID, "no/such"] {
+        let wanted = [
+            "anonymous",
+            "check the name",
+            "set HF_TOKEN if it is private",
+        ];
+        assert_says(&message(&bed, id), &[&[id][..], &wanted].concat());
+    }
     assert_says(
-        &message(&bed, "no/such"),
-        &["no/such", "anonymous", "set HF_TOKEN if it is private"],
+        &message(&bed, "Qwen/Qwen3-0.7B"),
+        &["did you mean", "Qwen/Qwen3-0.6B"],
     );
 }
 

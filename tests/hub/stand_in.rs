@@ -232,6 +232,11 @@ impl Reply {
         .with("X-Error-Code", code)
     }
 
+    /// What somebody without a token is told of a repository that is private, or that is none.
+    fn anonymous() -> Self {
+        Self::refused(401, "").with("X-Error-Message", "Invalid username or password.")
+    }
+
     fn with(mut self, name: &str, value: &str) -> Self {
         if !value.is_empty() {
             self.headers.push((name.into(), value.into()));
@@ -352,13 +357,18 @@ fn answer(state: &mut State, request: &Request, cdn_address: &str, honour_range:
     };
     let (id, rest) = found;
     let Some(repo) = state.repos.get_mut(&id) else {
-        let anonymous = request.authorization.is_none();
-        return Reply::refused(if anonymous { 401 } else { 404 }, "RepoNotFound");
+        return match request.authorization {
+            None => Reply::anonymous(),
+            Some(_) => Reply::refused(404, "RepoNotFound"),
+        };
     };
     if let Some(token) = &repo.token
         && request.authorization.as_deref() != Some(&format!("Bearer {token}"))
     {
-        return Reply::refused(401, "");
+        return match request.authorization {
+            None => Reply::anonymous(),
+            Some(_) => Reply::refused(401, ""),
+        };
     }
     match rest {
         [] => info(repo, &id, "main"),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use wick::hub::HubError;
+use wick::hub::{HubError, ModelFiles};
 
 use crate::bed::{Bed, ID, files, weights};
 use crate::stand_in::{Fault, commit};
@@ -224,6 +224,17 @@ fn retry_after_is_minded_and_an_endless_refusal_ends() {
     );
     assert!(!error.to_string().contains("secret"), "{error}");
     assert_eq!(ranges(&bed).len(), 3);
+}
+
+#[test]
+fn a_hub_that_stumbles_is_asked_once_where_the_cache_can_stand_in() {
+    let bed = Bed::new();
+    bed.resolve(ID).unwrap();
+    bed.hub.forget_requests();
+    bed.hub
+        .fault("/revision/", Fault::Status(500, "", ""), usize::MAX);
+    assert_eq!(bed.resolve(ID).unwrap(), ModelFiles::Folder(bed.snapshot()));
+    assert_eq!(bed.hub.requests().len(), 1);
 }
 
 #[test]

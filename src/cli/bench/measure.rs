@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use super::super::flags::DeviceName;
 use super::super::interrupt::Interrupt;
 use super::super::open::{self, Loaded};
 use super::setting::Setting;
@@ -101,12 +102,12 @@ impl Test {
         };
         let weights = memory::weight_bytes(opened, loaded.storage);
         // Half of what is generated is in the cache on average.
-        let cache = memory::cache_bytes_per_token(&opened.spec, kind);
-        let read = cache
-            .saturating_mul((self.depth + self.n_gen() / 2) as u64)
-            .saturating_add(weights.per_token);
+        let cache = memory::cache_bytes_read(&opened.spec, kind, self.depth + self.n_gen() / 2);
+        let read = cache.saturating_add(weights.per_token);
         let share = |each: u64, floor: f64| samples.mean() * each as f64 / floor;
         let (bandwidth_share, multiply_share) = match self.load {
+            // The floors are the CPU's.
+            _ if setting.wanted.load.device != DeviceName::Cpu => (None, None),
             Load::Generate(_) => (Some(share(read, floors.bytes_per_s)), None),
             Load::Prompt(_) => {
                 let each = memory::prompt_multiply_adds(opened);

@@ -120,6 +120,7 @@ pub fn run(args: &BenchArgs, ui: &Ui) -> Result<()> {
         for one in group {
             let known = settings.last().or(before.as_ref());
             let setting = one.load(&args.hub, known, ui)?;
+            setting.check(&args.n_prompt, &args.n_depth)?;
             settings.push(setting);
         }
         for &depth in &args.n_depth {

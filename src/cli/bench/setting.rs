@@ -10,6 +10,7 @@ use super::super::flags::{CacheArg, ContextArgs, HubArgs, LoadArgs, Quant};
 use super::super::open::{self, Loaded};
 use super::super::ui::Ui;
 use super::super::{settings, threads};
+use crate::arch::Structure;
 use crate::nn::CacheType;
 use crate::quant::Isa;
 
@@ -114,6 +115,25 @@ impl Setting {
     pub fn with<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
         self.wanted.isa.choose();
         threads::with(self.wanted.threads, work)
+    }
+
+    /// Refuses lengths that have no meaning for the model.
+    ///
+    /// # Errors
+    /// A prompt behind others where all of one is read at once, or one too short for its marks.
+    pub fn check(&self, prompts: &[usize], depths: &[usize]) -> Result<()> {
+        let structure = &self.loaded.found.opened.spec.structure;
+        let any = |list: &[usize]| list.iter().any(|&n| n > 0);
+        match structure {
+            Structure::Causal => Ok(()),
+            _ if any(prompts) && any(depths) => Err(usage(
+                "-d/--n-depth: this model reads all of a prompt in one pass, so that none comes after tokens in the cache; add -p 0 to measure answers alone, or leave -d out",
+            )),
+            Structure::Prefix(_) if prompts.contains(&1) => Err(usage(
+                "-p/--n-prompt 1: this model's prompts end with a mask and a start token; 2 is the least",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The type of the KV cache for `tokens` tokens.

@@ -64,7 +64,7 @@ fn converse(mut talk: Talk, mut reader: Reader) -> Result<()> {
             )?,
             Some(Ok(Command::Exit)) => return Ok(()),
             Some(Ok(command)) => talk.command(command)?,
-            Some(Err(message)) => talk.ui().line(&message),
+            Some(Err(message)) => talk.ui().reply(&message),
         }
     }
 }

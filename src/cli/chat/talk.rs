@@ -154,6 +154,9 @@ impl Talk {
 
     /// Answers the last message after thinking; the chain that counts becomes the answer.
     fn think(&mut self, cot: Cot) -> Result<()> {
+        if let Err(e) = self.template.render(&self.messages, true) {
+            return self.take_back(&e);
+        }
         let found = &self.loaded.found;
         let thinker = Thinker {
             cot,
@@ -187,15 +190,15 @@ impl Talk {
         cot::report(&thought, &self.ui);
         let text = thought.chosen().text.clone();
         self.messages.push(Message::new(Role::Assistant, text));
-        self.stats.turns += 1;
+        self.stats.add(thought.timings);
         Ok(())
     }
 
     /// Forgets the last message, which could not be answered.
     fn take_back(&mut self, why: &Error) -> Result<()> {
         self.messages.pop();
-        self.ui.note(format!(
-            "{why}; that turn is taken back (/reset begins anew, /undo forgets the one before)"
+        self.ui.reply(&format!(
+            "note: {why}; that turn is taken back (/reset begins anew, /undo forgets the one before)"
         ));
         Ok(())
     }
@@ -205,7 +208,7 @@ impl Talk {
         let done = match command {
             Command::Retry => return self.retry(),
             Command::Help => {
-                self.ui.line(HELP);
+                self.ui.reply(HELP);
                 Ok(())
             }
             Command::Exit => Ok(()),
@@ -222,11 +225,11 @@ impl Talk {
             Command::Set(name, value) => self.set(&name, &value),
             Command::Show => self.show(),
             Command::Stats => {
-                self.ui.line(&self.stats.text(&self.session));
+                self.ui.reply(&self.stats.text(&self.session));
                 Ok(())
             }
             Command::History => {
-                self.ui.line(&self.history());
+                self.ui.reply(&self.history());
                 Ok(())
             }
             Command::Undo => self.undo(),
@@ -234,7 +237,7 @@ impl Talk {
             Command::Load(path) => file::load(&path).map(|messages| self.messages = messages),
         };
         if let Err(e) = done {
-            self.ui.line(&format!("{e:#}"));
+            self.ui.reply(&format!("{e:#}"));
         }
         Ok(())
     }
@@ -253,7 +256,7 @@ impl Talk {
                 self.answer()
             }
             None => {
-                self.ui.line("there is nothing to answer again");
+                self.ui.reply("there is nothing to answer again");
                 Ok(())
             }
         }
@@ -299,7 +302,7 @@ impl Talk {
             ("seed", self.seed.to_string()),
         ];
         let rows = rows.map(|(name, value)| format!("{name:<16} {value}"));
-        self.ui.line(&rows.join("\n"));
+        self.ui.reply(&rows.join("\n"));
         Ok(())
     }
 
@@ -316,11 +319,7 @@ impl Stats {
     fn add(&mut self, t: figures::Timings) {
         self.turns += 1;
         self.last = t;
-        self.all.prompt_tokens += t.prompt_tokens;
-        self.all.prompt_s += t.prompt_s;
-        self.all.tokens += t.tokens;
-        self.all.generate_s += t.generate_s;
-        self.all.drafts = self.all.drafts.and(t.drafts);
+        self.all = self.all.and(t);
     }
 
     fn text(&self, session: &Session) -> String {

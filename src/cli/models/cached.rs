@@ -1,5 +1,6 @@
 //! What the cache holds, for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
@@ -26,12 +27,46 @@ impl Cached {
         })
     }
 
-    pub fn model(&self, repo: &RepoId) -> Option<&CachedModel> {
-        self.models.iter().find(|model| same(&model.repo, repo))
+    /// How an id is spelled here: as it is given where that is here, else in whatever case, which
+    /// the Hub does not mind.
+    pub fn spelled(&self, repo: &RepoId) -> Option<&RepoId> {
+        let models = self.models.iter().map(|model| &model.repo);
+        let copies = self.copies.iter().map(|copy| &copy.repo);
+        let ids: Vec<&RepoId> = models.chain(copies).collect();
+        let exact = ids.iter().find(|id| **id == repo);
+        exact
+            .or_else(|| ids.iter().find(|id| same(id, repo)))
+            .copied()
     }
 
-    pub fn copies_of<'a>(&'a self, repo: &'a RepoId) -> impl Iterator<Item = &'a Copy> {
-        self.copies.iter().filter(|copy| same(&copy.repo, repo))
+    pub fn model(&self, repo: &RepoId) -> Option<&CachedModel> {
+        let id = self.spelled(repo)?;
+        self.models.iter().find(|model| model.repo == *id)
+    }
+
+    pub fn copies_of(&self, repo: &RepoId) -> impl Iterator<Item = &Copy> {
+        let id = self.spelled(repo);
+        let of = move |copy: &&Copy| id == Some(&copy.repo);
+        self.copies.iter().filter(of)
+    }
+
+    /// The commit of a revision that is here, or that copies are of: by branch, tag or commit, or by
+    /// a commit's first digits, as they are listed, where no other begins so.
+    pub fn commit(&self, repo: &RepoId, name: &str) -> Option<&str> {
+        let model = self.model(repo);
+        if let Some(revision) = model.and_then(|model| model.revision(name)) {
+            return Some(revision.commit.as_str());
+        }
+        let revisions = model.into_iter().flat_map(|model| &model.revisions);
+        let commits = revisions.map(|revision| revision.commit.as_str());
+        let commits = commits.chain(self.copies_of(repo).map(|copy| copy.commit.as_str()));
+        let begun: BTreeSet<&str> = commits
+            .filter(|commit| name.len() >= SHORT && commit.starts_with(name))
+            .collect();
+        match begun.len() {
+            1 => begun.first().copied(),
+            _ => None,
+        }
     }
 
     /// Whether anything of a card is here.
@@ -127,13 +162,30 @@ fn same(a: &RepoId, b: &RepoId) -> bool {
     a.to_string().eq_ignore_ascii_case(&b.to_string())
 }
 
-/// The first digits of a commit, as git shows it.
-fn short(commit: &str) -> &str {
-    commit.get(..7).unwrap_or(commit)
+/// A model's revisions as `rm` takes them: ORG/NAME@REVISION.
+pub fn revisions(model: &CachedModel) -> Vec<String> {
+    let names = model.revisions.iter().flat_map(|revision| {
+        let refs = revision.refs.iter().map(String::as_str);
+        let commit = revision.refs.is_empty().then(|| short(&revision.commit));
+        refs.chain(commit)
+    });
+    names.map(|name| format!("{}@{name}", model.repo)).collect()
 }
 
+/// Digits of a commit that are shown.
+const SHORT: usize = 7;
+
+/// The first digits of a commit, as git shows it.
+fn short(commit: &str) -> &str {
+    commit.get(..SHORT).unwrap_or(commit)
+}
+
+/// When something was used last; nothing where nobody knows.
 fn used(at: SystemTime) -> String {
     const DAY: u64 = 24 * 60 * 60;
+    if at == SystemTime::UNIX_EPOCH {
+        return String::new();
+    }
     match at.elapsed().map_or(0, |ago| ago.as_secs() / DAY) {
         0 => "used today".to_string(),
         1 => "used yesterday".to_string(),

@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::cached::{Cached, repos};
+use super::cached::{Cached, repos, revisions};
 use crate::cli::completions;
 use crate::cli::figures::bytes;
 use crate::cli::ui::Ui;
-use crate::hub::cache::{remove, remove_copies};
+use crate::hub::cache::{CachedModel, remove, remove_copies};
 use crate::hub::{HubOptions, RepoId, card};
 
 /// Remove models from the cache; asks first
@@ -33,7 +33,8 @@ pub struct RmArgs {
 /// What is to go: a repository or a revision of it.
 struct Target {
     repo: RepoId,
-    revision: Option<String>,
+    /// That of the revision.
+    commit: Option<String>,
     /// For the question.
     said: String,
     cached: bool,
@@ -49,8 +50,8 @@ pub fn run(args: &RmArgs, ui: &Ui) -> Result<()> {
         }
         for target in targets {
             if args.yes || agreed(&target.said)? {
-                let freed = removed(&cache, &target, &cached)?;
-                ui.line(&format!("removed {}: {} freed", target.said, bytes(freed)));
+                let freed = removed(&cache, &target)?;
+                ui.line(&format!("removed {}: {freed}", target.said));
             } else {
                 ui.line(&format!("kept {}", target.said));
             }
@@ -71,8 +72,13 @@ fn targets(name: &str, cached: &Cached, copies_only: bool) -> Result<Vec<Target>
         (true, _) => vec![RepoId::parse(id)?],
     };
     let here = repos.into_iter().filter_map(|repo| {
+        let repo = cached.spelled(&repo)?.clone();
+        let commit = match &revision {
+            None => None,
+            // What this repository lacks, the card's other one may have.
+            Some(name) => Some(cached.commit(&repo, name)?.to_string()),
+        };
         let model = cached.model(&repo).filter(|_| !copies_only);
-        let repo = model.map_or(repo.clone(), |model| model.repo.clone());
         let copies: u64 = cached.copies_of(&repo).map(|c| c.bytes).sum();
         let at = revision.as_ref().map_or(String::new(), |r| format!("@{r}"));
         let said = match (model, copies) {
@@ -86,9 +92,10 @@ fn targets(name: &str, cached: &Cached, copies_only: bool) -> Result<Vec<Target>
                 bytes(copies)
             ),
         };
+        let has = |model: &CachedModel| commit.iter().all(|c| model.revision(c).is_some());
         Some(Target {
-            cached: model.is_some(),
-            revision: revision.clone(),
+            cached: model.is_some_and(has),
+            commit,
             repo,
             said,
         })
@@ -97,10 +104,15 @@ fn targets(name: &str, cached: &Cached, copies_only: bool) -> Result<Vec<Target>
 }
 
 fn not_here(name: &str, cached: &Cached, cache: &Path, copies_only: bool) -> String {
-    let ids: Vec<String> = cached.models.iter().map(|m| m.repo.to_string()).collect();
-    let what = match copies_only {
-        true => "no quantized copy of",
-        false => "no model",
+    let models = cached.models.iter();
+    let ids: Vec<String> = match name.contains('@') {
+        true => models.flat_map(revisions).collect(),
+        false => models.map(|m| m.repo.to_string()).collect(),
+    };
+    let what = match (copies_only, name.contains('@')) {
+        (true, _) => "no quantized copy of",
+        (false, true) => "no revision",
+        (false, false) => "no model",
     };
     let near = match card::nearest(name, &ids, 3).as_slice() {
         [] => String::new(),
@@ -127,20 +139,22 @@ fn agreed(said: &str) -> Result<bool> {
         .any(|yes| answer.eq_ignore_ascii_case(yes)))
 }
 
-/// Removes and gives the bytes that were freed.
-fn removed(cache: &Path, target: &Target, cached: &Cached) -> Result<u64> {
-    let Target { repo, revision, .. } = target;
-    let mut freed = 0;
+/// Removes and says what was freed.
+fn removed(cache: &Path, target: &Target) -> Result<String> {
+    let (repo, commit) = (&target.repo, target.commit.as_deref());
+    let (mut freed, mut shared) = (0, 0);
     if target.cached {
-        freed += remove(cache, repo, revision.as_deref())?.bytes;
+        let removed = remove(cache, repo, commit)?;
+        (freed, shared) = (removed.bytes, removed.shared);
     }
-    let commit = match revision {
-        None => None,
-        Some(name) => match cached.model(repo).and_then(|model| model.revision(name)) {
-            Some(revision) => Some(revision.commit.as_str()),
-            None => bail!("{repo} has no revision {name:?} in the cache"),
-        },
-    };
     freed += remove_copies(cache, repo, commit)?;
-    Ok(freed)
+    let stays = match shared {
+        0 => String::new(),
+        shared => format!(
+            "; {} stay in the store {} that Python's tools share between repositories; `hf cache prune` removes what none of them uses",
+            bytes(shared),
+            cache.join("blobs").display()
+        ),
+    };
+    Ok(format!("{} freed{stays}", bytes(freed)))
 }

@@ -2,8 +2,9 @@
 //! quantize again.
 //!
 //! They lie beside the shared cache, not in it, for Python's tools take everything in there for a
-//! repository: `CACHE.wick/copies-1/models--ORG--NAME/COMMIT/FILE.LAYERS-ENDS.gguf`. The number
-//! changes when the same settings come to mean other bytes.
+//! repository: `CACHE.wick/copies-2/models--ORG--NAME/COMMIT/FILE.LAYERS-ENDS.gguf`. The number
+//! changes when the same settings come to mean other bytes; copies of an earlier one are listed and
+//! removed, and never read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::hub::error::{HubError, Result};
 use crate::hub::name::RepoId;
 use crate::hub::progress::Progress;
 
-const VERSION: &str = "copies-1";
+const VERSION: &str = "copies-2";
 
 /// What a fetched model's files are of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +68,11 @@ pub struct Copy {
     pub bytes: u64,
 }
 
-/// Every quantized copy that is whole. None where there is no folder of them.
+/// Every quantized copy that is whole, of whichever version. None where there is no folder of them.
 pub fn copies(cache: &Path) -> Vec<Copy> {
     let mut found = Vec::new();
-    for repo in entries(&folder(cache)) {
+    let repos = folders(cache).into_iter().flat_map(|of| entries(&of));
+    for repo in repos {
         let Some(id) = file_name(&repo).and_then(repo_of) else {
             continue;
         };
@@ -101,10 +103,18 @@ pub fn copies(cache: &Path) -> Vec<Copy> {
 /// # Errors
 /// The files cannot be removed.
 pub fn remove_copies(cache: &Path, repo: &RepoId, commit: Option<&str>) -> Result<u64> {
-    let of_repo = folder(cache).join(repo.folder());
+    let mut bytes = 0;
+    for folder in folders(cache) {
+        bytes += remove_below(&folder.join(repo.folder()), commit)?;
+    }
+    Ok(bytes)
+}
+
+/// Removes the copies in one folder of a repository, or those of one commit, and gives their bytes.
+fn remove_below(of_repo: &Path, commit: Option<&str>) -> Result<u64> {
     let commits = match commit {
         Some(commit) => vec![of_repo.join(commit)],
-        None => entries(&of_repo),
+        None => entries(of_repo),
     };
     let mut bytes = 0;
     for commit in commits.iter().filter(|path| path.is_dir()) {
@@ -116,7 +126,7 @@ pub fn remove_copies(cache: &Path, repo: &RepoId, commit: Option<&str>) -> Resul
         fs::remove_dir_all(commit).map_err(|e| HubError::io(commit, e))?;
     }
     // Goes if it is empty; if not, another commit's copies are in it.
-    let _ = fs::remove_dir(&of_repo);
+    let _ = fs::remove_dir(of_repo);
     Ok(bytes)
 }
 
@@ -137,6 +147,13 @@ impl CopyLock {
 
 fn folder(cache: &Path) -> PathBuf {
     cache.with_added_extension("wick").join(VERSION)
+}
+
+/// The folders of this version's copies and of earlier ones'.
+fn folders(cache: &Path) -> Vec<PathBuf> {
+    let mut found = entries(&cache.with_added_extension("wick"));
+    found.retain(|path| file_name(path).is_some_and(|name| name.starts_with("copies-")));
+    found
 }
 
 fn repo_of(folder: &str) -> Option<RepoId> {
@@ -184,6 +201,27 @@ mod tests {
             12
         );
         assert!(copies(&cache).is_empty());
+    }
+
+    #[test]
+    fn copies_of_an_earlier_version_are_removed_and_never_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("hub");
+        let snapshot = Snapshot {
+            repo: RepoId::parse("org/name").unwrap(),
+            commit: "ab".repeat(20),
+            file: None,
+        };
+        let now = snapshot.copy(&cache, "Q8_0-Q8_0");
+        let parts = now.strip_prefix(folder(&cache)).unwrap();
+        let old = cache.with_added_extension("wick").join("copies-1");
+        let old = old.join(parts);
+        assert_ne!(old, now);
+        fs::create_dir_all(old.parent().unwrap()).unwrap();
+        fs::write(&old, [0u8; 9]).unwrap();
+        assert_eq!(copies(&cache).len(), 1);
+        assert_eq!(remove_copies(&cache, &snapshot.repo, None).unwrap(), 9);
+        assert!(!old.exists() && copies(&cache).is_empty());
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub struct CachedRevision {
     pub bytes: u64,
     /// Files by their names in the repository.
     pub files: Vec<String>,
+    /// Where their content is, and what stands in the repository's own `blobs` for it.
     blobs: BTreeSet<PathBuf>,
     snapshot: PathBuf,
 }
@@ -55,6 +56,8 @@ pub struct Removed {
     pub revisions: usize,
     /// Bytes given back.
     pub bytes: u64,
+    /// Bytes that stay in the store that Python's tools share between repositories.
+    pub shared: u64,
 }
 
 /// Every model in the cache, by name. A cache that does not exist is empty.
@@ -76,7 +79,9 @@ pub fn list(cache: &Path) -> Result<Vec<CachedModel>> {
         .filter(|repo| repo.repo_type == "model")
         .filter_map(|repo| {
             let id = RepoId::parse(&repo.repo_id).ok()?;
-            let unfinished = unfinished(&repo.repo_path.join("blobs"));
+            let begun = unfinished(&repo.repo_path.join("blobs"));
+            let unfinished: u64 = begun.iter().map(fs::Metadata::len).sum();
+            let written = begun.iter().filter_map(|file| file.modified().ok());
             let revisions = repo
                 .revisions
                 .into_iter()
@@ -85,7 +90,11 @@ pub fn list(cache: &Path) -> Result<Vec<CachedModel>> {
                     refs: revision.refs,
                     bytes: revision.size_on_disk,
                     files: revision.files.iter().map(|f| f.file_name.clone()).collect(),
-                    blobs: revision.files.into_iter().map(|f| f.blob_path).collect(),
+                    blobs: revision
+                        .files
+                        .into_iter()
+                        .flat_map(|f| first_hop(&f.file_path).into_iter().chain([f.blob_path]))
+                        .collect(),
                     snapshot: revision.snapshot_path,
                 })
                 .collect();
@@ -93,13 +102,22 @@ pub fn list(cache: &Path) -> Result<Vec<CachedModel>> {
                 repo: id,
                 bytes: repo.size_on_disk + unfinished,
                 unfinished,
-                last_used: repo.last_accessed,
+                // Until the first file is whole, that it grew is all that is known.
+                last_used: written.fold(repo.last_accessed, SystemTime::max),
                 revisions,
             })
         })
         .collect();
     models.sort_by(|a, b| a.repo.cmp(&b.repo));
     Ok(models)
+}
+
+/// What a snapshot's link leads to at once: from huggingface_hub 2 on that may be a link itself,
+/// into the store `CACHE/blobs` that all repositories share.
+fn first_hop(pointer: &Path) -> Option<PathBuf> {
+    let target = pointer.parent()?.join(fs::read_link(pointer).ok()?);
+    let folder = fs::canonicalize(target.parent()?).ok()?;
+    Some(folder.join(target.file_name()?))
 }
 
 /// Ids of the models that the cache has a folder of, by name; quick, for nothing else is looked at.
@@ -117,7 +135,7 @@ pub fn names(cache: &Path) -> Vec<String> {
 }
 
 /// Removes a model from the cache, or one revision of it (a branch, tag or commit). Blobs that
-/// another revision still links to stay.
+/// another revision still links to stay, and so does what lies in the store that all share.
 ///
 /// # Errors
 /// It is not in the cache, or its files cannot be removed.
@@ -147,6 +165,14 @@ pub fn remove(cache: &Path, repo: &RepoId, revision: Option<&str>) -> Result<Rem
                 .collect(),
         });
     }
+    let used: BTreeSet<&PathBuf> = kept.iter().flat_map(|r| &r.blobs).collect();
+    let all: BTreeSet<&PathBuf> = gone.iter().flat_map(|r| &r.blobs).collect();
+    let lost: Vec<&PathBuf> = all.difference(&used).copied().collect();
+    let removed = Removed {
+        revisions: gone.len(),
+        bytes: bytes_below(&folder, &lost),
+        shared: bytes_below(&cache.join("blobs"), &lost),
+    };
     if kept.is_empty() {
         remove_folder(&folder)?;
         let locks = cache.join(".locks").join(repo.folder());
@@ -154,13 +180,11 @@ pub fn remove(cache: &Path, repo: &RepoId, revision: Option<&str>) -> Result<Rem
             remove_folder(&locks)?;
         }
         return Ok(Removed {
-            revisions: gone.len(),
-            bytes: model.bytes,
+            bytes: removed.bytes + model.unfinished,
+            ..removed
         });
     }
-    let used: BTreeSet<&PathBuf> = kept.iter().flat_map(|r| &r.blobs).collect();
     let blobs = fs::canonicalize(folder.join("blobs")).map_err(|e| HubError::io(&folder, e))?;
-    let mut bytes = 0;
     for revision in &gone {
         for name in &revision.refs {
             let path = folder.join("refs").join(name);
@@ -168,33 +192,34 @@ pub fn remove(cache: &Path, repo: &RepoId, revision: Option<&str>) -> Result<Rem
         }
         remove_folder(&revision.snapshot)?;
     }
-    let freed: BTreeSet<&PathBuf> = gone.iter().flat_map(|r| &r.blobs).collect();
-    for blob in freed.difference(&used) {
-        // A link may lead anywhere; only this repository's own blobs are ours to remove.
+    for blob in lost {
+        // A link may lead anywhere; only what is in this repository's own folder is ours to remove.
         if blob.parent() == Some(&blobs) {
-            bytes += fs::metadata(blob).map_or(0, |m| m.len());
             fs::remove_file(blob).map_err(|e| HubError::io(blob, e))?;
         }
     }
-    Ok(Removed {
-        revisions: gone.len(),
-        bytes,
-    })
+    Ok(removed)
+}
+
+/// Bytes of those files that lie below `folder`; a link is none.
+fn bytes_below(folder: &Path, files: &[&PathBuf]) -> u64 {
+    let Ok(folder) = fs::canonicalize(folder) else {
+        return 0;
+    };
+    let below = files.iter().filter(|file| file.starts_with(&folder));
+    let found = below.filter_map(|file| fs::symlink_metadata(file).ok());
+    found.filter(|file| file.is_file()).map(|f| f.len()).sum()
 }
 
 fn remove_folder(folder: &Path) -> Result<()> {
     fs::remove_dir_all(folder).map_err(|e| HubError::io(folder, e))
 }
 
-/// Bytes of downloads that have not ended.
-fn unfinished(blobs: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(blobs) else {
-        return 0;
-    };
+/// Downloads that have not ended.
+fn unfinished(blobs: &Path) -> Vec<fs::Metadata> {
+    let entries = fs::read_dir(blobs).into_iter().flatten().flatten();
     entries
-        .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().ends_with(".incomplete"))
         .filter_map(|entry| entry.metadata().ok())
-        .map(|metadata| metadata.len())
-        .sum()
+        .collect()
 }

@@ -38,6 +38,16 @@ fn cards_stand_for_their_repositories() {
 }
 
 #[test]
+fn each_part_of_a_hub_id_may_have_96_characters() {
+    let (longest, longer) = ("x".repeat(96), "x".repeat(97));
+    assert!(RepoId::parse(&format!("{longest}/{longest}")).is_ok());
+    for id in [format!("a/{longer}"), format!("{longer}/a")] {
+        let message = RepoId::parse(&id).unwrap_err().to_string();
+        assert!(message.contains("96"), "{message}");
+    }
+}
+
+#[test]
 fn dangerous_names_are_refused() {
     for name in [
         "",

@@ -120,6 +120,23 @@ fn split_ggufs_are_taken_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_weights_file_that_is_named_is_opened_itself() {
+    let all = names(&[
+        "config.json",
+        "model.safetensors",
+        "a.safetensors",
+        "a.bin",
+        "a.pt",
+        "a.pth",
+    ]);
+    for file in &all[2..] {
+        let picked = pick("a/b", &all, Some(&FileSpec::Path(file.clone()))).unwrap();
+        assert_eq!(picked.kind, Kind::Safetensors(file.clone()));
+        assert_eq!(picked.files, ["config.json", file]);
+    }
+}
+
+#[test]
 fn unclear_choices_are_offered() {
     let all = names(&["m-IQ2_XS.gguf", "m-IQ3_S.gguf"]);
     let message = pick("a/b", &all, None).unwrap_err().to_string();
