@@ -12,7 +12,7 @@ from torch import nn
 class Shape:
     vocab_size: int = 4096
     hidden: int = 256
-    layers: int = 5
+    layers: int = 7
     heads: int = 8
     ffn: int = 512
     context: int = 512
