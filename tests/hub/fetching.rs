@@ -60,40 +60,42 @@ fn what_is_here_is_not_fetched_again() {
     assert_eq!(bed.hub.content_requests().len(), 0);
 }
 
+/// A second commit of `main`, in which only `file` is another.
+fn push(bed: &Bed, file: &str, content: &[u8]) {
+    bed.hub.edit(ID, |repo| {
+        let mut files = repo.commits[&commit(1)].clone();
+        files.insert(file.into(), content.to_vec());
+        repo.commits.insert(commit(2), files);
+        repo.refs.insert("main".into(), commit(2));
+    });
+}
+
+/// The weights are in what was resolved, and `main` is the second commit.
+#[track_caller]
+fn assert_pushed(bed: &Bed, files: &ModelFiles) {
+    let found = fs::read(files.path().join("model.safetensors")).unwrap();
+    assert_eq!(found, weights());
+    let main = fs::read_to_string(bed.repo().join("refs/main")).unwrap();
+    assert_eq!(main, commit(2));
+}
+
 #[test]
 fn a_new_commit_brings_only_what_changed() {
     let bed = Bed::new();
     bed.resolve(ID).unwrap();
-    bed.hub.edit(ID, |repo| {
-        let mut files = repo.commits[&commit(1)].clone();
-        files.insert("config.json".into(), b"{}".to_vec());
-        repo.commits.insert(commit(2), files);
-        repo.refs.insert("main".into(), commit(2));
-    });
+    push(&bed, "config.json", b"{}");
     bed.hub.forget_requests();
     let files = bed.resolve(ID).unwrap();
     assert_eq!(bed.hub.content_requests().len(), 1);
     assert_eq!(fs::read(files.path().join("config.json")).unwrap(), b"{}");
-    assert_eq!(
-        fs::read(files.path().join("model.safetensors")).unwrap(),
-        weights()
-    );
-    assert_eq!(
-        fs::read_to_string(bed.repo().join("refs/main")).unwrap(),
-        commit(2)
-    );
+    assert_pushed(&bed, &files);
 }
 
 #[test]
 fn a_new_commit_with_the_same_weights_misses_nothing() {
     let bed = Bed::new();
     bed.resolve(ID).unwrap();
-    bed.hub.edit(ID, |repo| {
-        let mut files = repo.commits[&commit(1)].clone();
-        files.insert("README.md".into(), b"# Tidy".to_vec());
-        repo.commits.insert(commit(2), files);
-        repo.refs.insert("main".into(), commit(2));
-    });
+    push(&bed, "README.md", b"# Tidy");
     let reference = ModelRef::parse(ID).unwrap();
     let ModelRef::Hub(model) = &reference else {
         panic!()
@@ -108,14 +110,7 @@ fn a_new_commit_with_the_same_weights_misses_nothing() {
     let files = resolve_after(&reference, &bed.options, &Quiet, refuse).unwrap();
     assert_eq!(bed.hub.content_requests().len(), 0);
     assert!(files.path().ends_with(commit(2)));
-    assert_eq!(
-        fs::read(files.path().join("model.safetensors")).unwrap(),
-        weights()
-    );
-    assert_eq!(
-        fs::read_to_string(bed.repo().join("refs/main")).unwrap(),
-        commit(2)
-    );
+    assert_pushed(&bed, &files);
 }
 
 #[test]
