@@ -31,11 +31,11 @@ pub enum Error {
     },
     /// The context is full: `needed` positions were asked for where `limit` fit.
     #[error(
-        "the context is full: {needed} tokens are needed, {limit} fit; raise --ctx-size, shorten the prompt or lower --max-tokens"
+        "the context is full: {needed} tokens are needed, {limit} fit; shorten the prompt, or raise --ctx-size if the model has more positions"
     )]
     ContextFull { needed: usize, limit: usize },
     /// A token id outside the model's vocabulary.
-    #[error("token id {id} is outside the vocabulary of {vocab_size}")]
+    #[error("token id {id} is outside the vocabulary of {vocab_size}; give ids below {vocab_size}")]
     TokenId { id: u32, vocab_size: usize },
     /// Stopped from outside (Ctrl-C).
     #[error("interrupted")]

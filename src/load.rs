@@ -16,7 +16,7 @@ use crate::model::{Decoder, Model, Seq2Seq};
 use crate::nn::{Builder, Storage};
 use crate::weights::gguf::{self, Gguf, Metadata};
 use crate::weights::packed::{self, Packed, Scheme};
-use crate::weights::{Checkpoint, HostTensor, Sum, Weights, open_file, open_folder};
+use crate::weights::{Checkpoint, Sum, Weights, open_file, open_folder};
 use crate::{Error, Result};
 
 /// The GGUF key under which wick keeps the original `config.json`.
@@ -89,7 +89,7 @@ impl Opened {
             None => checkpoint,
         };
         let family = arch::family_of(&config)?;
-        let mut spec = (family.declare)(&config)?;
+        let mut spec = declared(family, family.declare, &config)?;
         let weights = Weights::new(checkpoint, &(family.tensors)(&spec))?;
         if spec.head.weight == HeadWeight::Tied {
             spec.head.weight = stored_head(&weights)?;
@@ -125,7 +125,7 @@ impl Opened {
                 // The file's own blocks have taken the place of any packing.
                 config.get(packed::KEY);
                 let family = arch::family_of(&config)?;
-                let spec = (family.declare)(&config)?;
+                let spec = declared(family, family.declare, &config)?;
                 let table = match &family.gguf {
                     Some(gguf) => (gguf.tensors)(&spec),
                     None => (family.tensors)(&spec).canonical(),
@@ -134,7 +134,7 @@ impl Opened {
             }
             None => {
                 let (family, gguf) = arch::gguf_family_of(&keys)?;
-                let spec = (gguf.declare)(&keys)?;
+                let spec = declared(family, gguf.declare, &keys)?;
                 let table = (gguf.tensors)(&spec);
                 (family, spec, table)
             }
@@ -177,7 +177,7 @@ impl Opened {
     pub fn defaults(&self) -> Result<Defaults> {
         match &self.origin {
             Origin::Folder { folder, .. } => Defaults::from_folder(folder),
-            Origin::Gguf(metadata) => Defaults::from_gguf(metadata),
+            Origin::Gguf(metadata) => Defaults::from_gguf(metadata, metadata.str(WICK_CONFIG)?),
         }
     }
 
@@ -191,6 +191,18 @@ impl Opened {
         let size = |p: &PathBuf| std::fs::metadata(p).map_or(0, |m| m.len());
         files.iter().map(size).sum()
     }
+}
+
+/// A declaration under its family's name: GGUF's architectures have names of their own.
+fn declared(
+    family: &Family,
+    declare: fn(&Config) -> Result<Spec>,
+    config: &Config,
+) -> Result<Spec> {
+    Ok(Spec {
+        family: family.name,
+        ..declare(config)?
+    })
 }
 
 /// Whether a file begins as GGUF does, whatever it is called.
@@ -241,12 +253,7 @@ fn keys(file: &Gguf) -> Result<Map<String, Value>> {
                 let message = format!("{} numbers, too many for a head", info.len());
                 return Err(Error::tensor(file.path(), name, message));
             }
-            let numbers = HostTensor {
-                encoding: info.encoding,
-                shape: info.shape.clone(),
-                data: file.read(name)?,
-            };
-            keys.insert(name.to_string(), json!(numbers.to_f32()?));
+            keys.insert(name.to_string(), json!(file.read_f32(name)?));
         }
     }
     Ok(keys)

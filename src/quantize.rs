@@ -1,10 +1,11 @@
 //! A model into a GGUF file, tensor by tensor: memory for the largest tensor, not for the model.
 
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use crate::arch::{FACTORS, HeadWeight, RopeScaling};
+use crate::arch::{Config, FACTORS, HeadWeight, RopeScaling};
+use crate::files::{check_not_read, check_output, partial};
 use crate::generate::WICK_GENERATION;
 use crate::load::{Opened, Origin, WICK_CARD, WICK_CONFIG};
 use crate::model::{ROPE_FREQS, check_tensors};
@@ -35,9 +36,9 @@ pub struct Written {
 /// vocabulary.
 ///
 /// # Errors
-/// As [`check_output`]; if the tensors are not those that the configuration declares, one of them
-/// cannot be read or has no place in GGUF, or the file cannot be written; nothing is left behind
-/// then.
+/// If `out` cannot be a file, or is the model that is read; if the tensors are not those that the
+/// configuration declares, one of them cannot be read, has no place in GGUF or holds numbers that
+/// are infinite or NaN, or the file cannot be written; nothing is left behind then.
 pub fn to_gguf(
     opened: &Opened,
     storage: Storage,
@@ -45,46 +46,12 @@ pub fn to_gguf(
     progress: &mut dyn FnMut(&Written, usize),
 ) -> Result<Held> {
     check_output(out)?;
-    if opened
-        .weights
-        .checkpoint()
-        .files()
-        .iter()
-        .any(|f| same_file(f, out))
-    {
-        return Err(Error::Unsupported(format!(
-            "{} is the model that is read; write to another file",
-            out.display()
-        )));
-    }
+    check_not_read(out, &opened.weights.checkpoint().files())?;
     check_tensors(&opened.weights, &opened.spec)?;
     let part = Growing(partial(out));
     let held = write(opened, storage, &part.0, progress)?;
     std::fs::rename(&part.0, out).map_err(|e| Error::io(out, e))?;
     Ok(held)
-}
-
-/// Refuses a place where no file can be put, or where one would take the place of something that
-/// is none: the rename would succeed on a device, a pipe or a link to one.
-///
-/// # Errors
-/// What is there is no file, or the folder that is to hold it is not there.
-pub fn check_output(out: &Path) -> Result<()> {
-    let refused = |message: String| {
-        let out = out.display();
-        Err(Error::Unsupported(format!("{out}: {message}")))
-    };
-    let folder = folder_of(out);
-    match std::fs::metadata(out) {
-        Ok(found) if found.is_file() => Ok(()),
-        Ok(_) => refused("this is no file, and is not written over; name another".to_string()),
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(out, e)),
-        Err(_) if folder.is_dir() => Ok(()),
-        Err(_) => refused(format!(
-            "there is no folder {}; make it first",
-            folder.display()
-        )),
-    }
 }
 
 /// The file until it is complete and has its name; what there is of it goes with this.
@@ -97,74 +64,38 @@ impl Drop for Growing {
     }
 }
 
-/// Whether both paths lead to the same file.
-pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// The folder that a file is or will be in.
-pub fn folder_of(file: &Path) -> &Path {
-    match file.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Where the file grows until it is complete.
-pub fn partial(out: &Path) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_os_string();
-    name.push(".part");
-    out.with_file_name(name)
-}
-
 fn write(
     opened: &Opened,
     storage: Storage,
     out: &Path,
     progress: &mut dyn FnMut(&Written, usize),
 ) -> Result<Held> {
-    let table = match &opened.family.gguf {
-        Some(gguf) => (gguf.tensors)(&opened.spec),
-        None => (opened.family.tensors)(&opened.spec).canonical(),
-    };
-    let mut exports = export::plan(&opened.weights, &table)?;
-    if opened.spec.head.weight == HeadWeight::Tied {
-        // Some repositories store the tied head too.
-        exports.retain(|e| e.name != "output.weight");
-    }
+    let exports = exports(opened)?;
     let settings = settings(opened, &exports);
-    let encodings = exports
-        .iter()
-        .map(|e| target(e, storage))
-        .collect::<Vec<_>>();
-    let mut headers: Vec<TensorHeader> = exports
-        .iter()
-        .zip(&encodings)
-        .map(|(export, &encoding)| TensorHeader {
-            name: export.name.clone(),
-            encoding,
-            shape: export.shape.clone(),
-        })
-        .collect();
-    headers.extend(settings.iter().map(|(name, numbers)| TensorHeader {
-        name: name.to_string(),
-        encoding: Encoding::F32,
-        shape: numbers.shape.clone(),
-    }));
+    let encodings: Vec<Encoding> = exports.iter().map(|e| target(e, storage)).collect();
+    let headers = headers(&exports, &encodings, &settings);
     let failed = |e| Error::io(out, e);
     let file = BufWriter::with_capacity(1 << 20, File::create(out).map_err(failed)?);
     let (metadata, held) = metadata(opened, storage)?;
     let mut writer = Writer::new(file, &metadata, &headers).map_err(failed)?;
     for (export, encoding) in exports.iter().zip(encodings) {
-        let exact = match encoding.is_quantized() && encoding != export.encoding {
-            true => export.read_blocks(&opened.weights, encoding)?,
-            false => None,
-        };
-        let tensor = match exact {
-            Some(blocks) => blocks,
-            None => export.read(&opened.weights)?,
-        };
-        let stored = tensor.to_encoding(encoding)?;
+        let tensor = read(opened, export, encoding)?;
+        let not_finite = || not_finite(opened, export, &tensor, encoding);
+        if !tensor.is_finite() {
+            return Err(not_finite());
+        }
+        // Blocks whose scales are not numbers show it once they are read.
+        let stored = tensor.to_encoding(encoding).map_err(|e| {
+            let numbers = tensor.to_f32().unwrap_or_default();
+            match numbers.iter().all(|v| v.is_finite()) {
+                true => e,
+                false => not_finite(),
+            }
+        })?;
+        let error = rounding(&tensor, &stored)?;
+        if !(stored.is_finite() && error.is_finite()) {
+            return Err(not_finite());
+        }
         writer.tensor(&export.name, &stored.data).map_err(failed)?;
         let written = Written {
             name: export.name.clone(),
@@ -172,7 +103,7 @@ fn write(
             from: export.encoding,
             to: encoding,
             bytes: stored.data.len(),
-            error: rounding(&tensor, &stored)?,
+            error,
         };
         progress(&written, exports.len());
     }
@@ -185,11 +116,70 @@ fn write(
     Ok(held)
 }
 
+/// The model's tensors as the file lays them out.
+fn exports(opened: &Opened) -> Result<Vec<Export>> {
+    let table = match &opened.family.gguf {
+        Some(gguf) => (gguf.tensors)(&opened.spec),
+        None => (opened.family.tensors)(&opened.spec).canonical(),
+    };
+    let mut exports = export::plan(&opened.weights, &table)?;
+    if opened.spec.head.weight == HeadWeight::Tied {
+        // Some repositories store the tied head too.
+        exports.retain(|e| e.name != "output.weight");
+    }
+    Ok(exports)
+}
+
+/// The entries of the model's tensors, then of the settings.
+fn headers(exports: &[Export], encodings: &[Encoding], settings: &[Setting]) -> Vec<TensorHeader> {
+    let tensors = exports.iter().zip(encodings);
+    let tensors = tensors.map(|(export, &encoding)| TensorHeader {
+        name: export.name.clone(),
+        encoding,
+        shape: export.shape.clone(),
+    });
+    let settings = settings.iter().map(|(name, numbers)| TensorHeader {
+        name: name.to_string(),
+        encoding: Encoding::F32,
+        shape: numbers.shape.clone(),
+    });
+    tensors.chain(settings).collect()
+}
+
+/// A tensor in blocks of `encoding` where integers are packed that these hold bit for bit, else as
+/// it is.
+fn read<'a>(opened: &'a Opened, export: &Export, encoding: Encoding) -> Result<HostTensor<'a>> {
+    let exact = match encoding.is_quantized() && encoding != export.encoding {
+        true => export.read_blocks(&opened.weights, encoding)?,
+        false => None,
+    };
+    match exact {
+        Some(blocks) => Ok(blocks),
+        None => export.read(&opened.weights),
+    }
+}
+
+/// Why `tensor`, of which something infinite or NaN came out, is not written.
+fn not_finite(opened: &Opened, export: &Export, tensor: &HostTensor<'_>, to: Encoding) -> Error {
+    let numbers = tensor.to_f32().unwrap_or_default();
+    let message = match numbers.iter().filter(|v| !v.is_finite()).count() {
+        0 => format!("has numbers too large for {to}; choose another --quant, such as bf16"),
+        n => format!(
+            "{n} of its {} numbers are infinite or NaN, so that no answer can be computed; fetch or convert the model again",
+            numbers.len()
+        ),
+    };
+    Error::tensor(opened.weights.checkpoint().path(), &export.name, message)
+}
+
+/// A tensor that stands for a setting.
+type Setting = (&'static str, HostTensor<'static>);
+
 /// The architectures for which llama.cpp reads LongRoPE's.
 const LONG_ROPE: [&str; 2] = ["llama", "phi3"];
 
 /// Settings that llama.cpp wants as tensors: Llama 3's and LongRoPE's divisors of the frequencies.
-fn settings(opened: &Opened, exports: &[Export]) -> Vec<(&'static str, HostTensor<'static>)> {
+fn settings(opened: &Opened, exports: &[Export]) -> Vec<Setting> {
     let vector = |v: &[f32]| HostTensor::from_f32(vec![v.len()], v);
     let Some((rope, gguf)) = opened.spec.position.rope().zip(opened.family.gguf) else {
         return Vec::new();
@@ -289,9 +279,7 @@ fn metadata(opened: &Opened, storage: Storage) -> Result<(Vec<(String, Value)>, 
 fn generation_config(folder: &Path) -> Result<Option<String>> {
     let path = folder.join("generation_config.json");
     match path.is_file() {
-        true => std::fs::read_to_string(&path)
-            .map(Some)
-            .map_err(|e| Error::io(&path, e)),
+        true => Config::read(&path).map(Some),
         false => Ok(None),
     }
 }

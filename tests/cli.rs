@@ -14,11 +14,17 @@ mod cot;
 mod demo;
 #[path = "cli/encrypted.rs"]
 mod encrypted;
+#[path = "cli/flags.rs"]
+mod flags;
 #[path = "cli/golden.rs"]
 mod golden;
 #[path = "cli/hostile.rs"]
 mod hostile;
+#[path = "cli/infill.rs"]
+mod infill;
 #[path = "cli/references.rs"]
 mod references;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/tensors.rs"]
+mod tensors;

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use common::{Reference, load, max_gap, prompt_logits};
+use serde_json::{Value, json};
 use wick::load::Opened;
 use wick::nn::Storage;
+use wick::quant::Encoding;
+use wick::quantize::to_gguf;
 
 type Tensors = HashMap<String, Tensor>;
 
@@ -19,19 +22,45 @@ fn oracle(name: &str) -> PathBuf {
 
 /// An oracle's folder with its tensors changed.
 fn changed(name: &str, change: impl Fn(Tensors) -> Tensors) -> tempfile::TempDir {
-    let (from, dir) = (oracle(name), tempfile::tempdir().unwrap());
-    let tensors =
-        candle_core::safetensors::load(from.join("model.safetensors"), &Device::Cpu).unwrap();
+    let path = oracle(name).join("model.safetensors");
+    let tensors = candle_core::safetensors::load(path, &Device::Cpu).unwrap();
+    made(name, &change(tensors))
+}
+
+/// An oracle's folder with these tensors.
+fn made(name: &str, tensors: &Tensors) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.safetensors");
-    candle_core::safetensors::save(&change(tensors), path).unwrap();
-    std::fs::copy(from.join("config.json"), dir.path().join("config.json")).unwrap();
+    candle_core::safetensors::save(tensors, path).unwrap();
+    let config = oracle(name).join("config.json");
+    std::fs::copy(config, dir.path().join("config.json")).unwrap();
     dir
+}
+
+/// Changes a folder's configuration.
+fn configure(folder: &Path, change: impl Fn(&mut Value)) {
+    let path = folder.join("config.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut config = serde_json::from_str(&text).unwrap();
+    change(&mut config);
+    std::fs::write(path, config.to_string()).unwrap();
+}
+
+fn logits(folder: &Path, reference: &Reference) -> Vec<Vec<f32>> {
+    prompt_logits(&load(folder, Storage::AsStored), reference, usize::MAX)
+}
+
+/// Rows of 16, which is the size of the oracles' heads, in this order.
+fn heads(tensor: &Tensor, order: &[usize]) -> Tensor {
+    let head = |&i: &usize| tensor.narrow(0, 16 * i, 16).unwrap();
+    let heads: Vec<Tensor> = order.iter().map(head).collect();
+    Tensor::cat(&heads, 0).unwrap()
 }
 
 fn assert_same(name: &str, folder: &Path) {
     let reference = Reference::load(&oracle(name));
-    let found = prompt_logits(&load(folder, Storage::AsStored), &reference, usize::MAX);
-    let gap = max_gap(&found, &reference.rows("logits").unwrap());
+    let wanted = reference.rows("logits").unwrap();
+    let gap = max_gap(&logits(folder, &reference), &wanted);
     assert!(gap <= 1e-4, "{name}: logits are off by {gap}");
 }
 
@@ -164,6 +193,123 @@ fn t5s_without_the_shared_embedding_have_a_copy_of_it() {
         });
         assert_same("t5", dir.path());
     }
+}
+
+#[test]
+fn flan_t5s_head_of_its_own_is_not_scaled() {
+    let reference = Reference::load(&oracle("flan-t5"));
+    // Its rows are the embedding's, each one place further up.
+    let dir = changed("flan-t5", |mut tensors| {
+        let embedding = tensors["shared.weight"].clone();
+        let rest = embedding.dim(0).unwrap() - 1;
+        let rows = [(1, rest), (0, 1)].map(|(at, n)| embedding.narrow(0, at, n).unwrap());
+        let head = Tensor::cat(&rows, 0).unwrap();
+        tensors.insert("lm_head.weight".to_string(), head);
+        tensors
+    });
+    configure(dir.path(), |config| {
+        let config = config.as_object_mut().unwrap();
+        config.insert("tie_word_embeddings".to_string(), json!(false));
+        config.remove("scale_decoder_outputs");
+    });
+    let mut wanted = logits(&oracle("flan-t5"), &reference);
+    wanted.iter_mut().for_each(|row| row.rotate_left(1));
+    let gap = max_gap(&logits(dir.path(), &reference), &wanted);
+    assert!(gap <= 1e-5, "{gap}");
+}
+
+#[test]
+fn gemma_3s_layers_without_a_window_have_a_base_of_their_own() {
+    let reference = Reference::load(&oracle("gemma3-text"));
+    let dir = changed("gemma3-text", |tensors| tensors);
+    let made = |layers: [&str; 3], theta: f64| {
+        configure(dir.path(), |config| {
+            config["layer_types"] = json!(layers.map(|kind| format!("{kind}_attention")));
+            // Longer than the prompt.
+            config["sliding_window"] = json!(512);
+            config["rope_parameters"]["full_attention"]["rope_theta"] = json!(theta);
+        });
+        logits(dir.path(), &reference)
+    };
+    let (sliding, full) = ("sliding", "full");
+    let windowed = made([sliding; 3], 1e6);
+    let gap = max_gap(&made([full; 3], 1e4), &windowed);
+    assert!(gap <= 1e-5, "{gap}");
+    let gap = max_gap(&made([sliding, full, sliding], 1e6), &windowed);
+    assert!(gap > 1e-2, "{gap}");
+}
+
+#[test]
+fn chatglm2_with_a_key_head_for_each_query_head() {
+    let shard = |i: usize| format!("pytorch_model-0000{i}-of-00003.bin");
+    let read = |i| candle_core::pickle::read_all(oracle("chatglm2").join(shard(i))).unwrap();
+    let mut tensors: Tensors = (1..=3).flat_map(read).collect();
+    for (name, tensor) in &mut tensors {
+        if name.contains("query_key_value") {
+            // Four queries, two keys, two values: head by head, each with a copy of its group's.
+            *tensor = heads(tensor, &[0, 4, 6, 1, 4, 6, 2, 5, 7, 3, 5, 7]);
+        }
+    }
+    let dir = made("chatglm2", &tensors);
+    configure(dir.path(), |config| {
+        config["multi_query_attention"] = json!(false);
+    });
+    assert_same("chatglm2", dir.path());
+}
+
+/// Falcon-40B's layout: the rows of a key head follow those of its queries.
+#[test]
+fn falcons_grouped_heads() {
+    for two_norms in [false, true] {
+        let dir = changed("falcon-7b", |tensors| {
+            let mut grouped = Tensors::new();
+            for (name, tensor) in tensors {
+                if name.contains("query_key_value") {
+                    // Four queries, a key and a value: two groups with a copy of these.
+                    grouped.insert(name, heads(&tensor, &[0, 1, 4, 5, 2, 3, 4, 5]));
+                } else if name.contains("input_layernorm") && two_norms {
+                    for norm in ["ln_attn", "ln_mlp"] {
+                        let name = name.replace("input_layernorm", norm);
+                        grouped.insert(name, tensor.clone());
+                    }
+                } else {
+                    grouped.insert(name, tensor);
+                }
+            }
+            grouped
+        });
+        configure(dir.path(), |config| {
+            config["new_decoder_architecture"] = json!(true);
+            config["num_kv_heads"] = json!(2);
+            config["num_ln_in_parallel_attn"] = json!(1 + usize::from(two_norms));
+        });
+        assert_same("falcon-7b", dir.path());
+    }
+}
+
+#[test]
+fn settings_of_generation_may_be_in_the_configuration() {
+    let dir = changed("llama", |tensors| tensors);
+    configure(dir.path(), |config| {
+        config["do_sample"] = json!(true);
+        config["temperature"] = json!(0.25);
+        config["top_p"] = json!(0.5);
+    });
+    let out = tempfile::tempdir().unwrap();
+    let gguf = out.path().join("model.gguf");
+    let (opened, storage) = (Opened::open(dir.path()), Storage::Float(Encoding::F32));
+    to_gguf(&opened.unwrap(), storage, &gguf, &mut |_, _| {}).unwrap();
+    let found = |path: &Path| {
+        let defaults = Opened::open(path).unwrap().defaults().unwrap();
+        (defaults.do_sample, defaults.temperature, defaults.top_p)
+    };
+    for path in [dir.path(), &gguf] {
+        assert_eq!(found(path), (Some(true), Some(0.25), Some(0.5)));
+    }
+    // A file of their own is asked alone.
+    let own = dir.path().join("generation_config.json");
+    std::fs::write(own, json!({ "temperature": 0.75 }).to_string()).unwrap();
+    assert_eq!(found(dir.path()), (None, Some(0.75), None));
 }
 
 /// Mixtral's experts under the newer names: one tensor for all of a layer's.

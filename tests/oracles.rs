@@ -3,9 +3,15 @@
 
 mod common;
 
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
 use common::{Reference, greedy, load, max_gap, name, oracles, prompt_logits, rows, session};
+use wick::arch::Position;
 use wick::generate::{Draft, DraftCount};
-use wick::nn::Storage;
+use wick::load::Opened;
+use wick::model::{Pass, Rows};
+use wick::nn::{CacheType, Plan, Storage};
 
 const TOLERANCE: f32 = 1e-4;
 
@@ -157,5 +163,69 @@ fn a_shorter_prompt_after_a_longer_one_is_answered_as_in_a_new_session() {
             greedy(&mut session, 16)
         };
         assert_eq!(answered(true), answered(false), "{name}");
+    }
+}
+
+fn oracle(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles");
+    root.join(name)
+}
+
+#[test]
+fn what_fills_a_blank_stands_where_its_mask_is_or_runs_on() {
+    for (name, mask, start, wanted) in [
+        ("glm130b", 249, 250, [2, 3, 5]),
+        ("glm130b", 248, 250, [2, 1, 1]),
+        // Its tokenizer's [sMASK], for which the oracle's vocabulary is too small.
+        ("glm130b", 150_002, 250, [2, 1, 1]),
+        ("chatglm1", 249, 250, [2, 1, 1]),
+        ("chatglm1", 248, 250, [2, 1, 1]),
+        ("glm10b", 250, 251, [2, 1, 1]),
+    ] {
+        let spec = Opened::open(&oracle(name)).unwrap().spec;
+        let plan = Plan::new(&spec.structure, &[9, mask, 9, start]).unwrap();
+        let found = [2, 3, 5].map(|i| plan.position(i));
+        assert_eq!(found, wanted, "{name} with {mask}");
+    }
+}
+
+#[test]
+fn keys_that_outgrow_f16_are_kept_in_f32_alone() {
+    let palm = load(&oracle("palm"), Storage::AsStored);
+    assert!(palm.new_cache(CacheType::F32, 8).is_ok());
+    for kind in [CacheType::F16, CacheType::Q8] {
+        let message = palm.new_cache(kind, 8).err().unwrap().to_string();
+        assert!(message.contains("--cache-type f32"), "{message}");
+    }
+}
+
+#[test]
+fn a_pass_over_nothing_is_refused() {
+    for folder in oracles() {
+        let name = name(&folder);
+        let model = load(&folder, Storage::AsStored);
+        let mut cache = model.new_cache(CacheType::F32, 8).unwrap();
+        model.encode(&[5], None, &mut cache).unwrap();
+        let pass = Pass {
+            plan: &Plan::START,
+            rows: Rows::Last,
+            trace: None,
+        };
+        let error = model.forward(&[], pass, &mut cache).err().unwrap();
+        assert!(error.to_string().contains("no tokens"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_head_must_have_the_pairs_that_turn() {
+    for (name, dim) in [("llama", 15), ("llama", 18), ("chatglm1", 10)] {
+        let mut opened = Opened::open(&oracle(name)).unwrap();
+        match &mut opened.spec.position {
+            Position::Rope(rope) | Position::Rope2d(rope) => rope.rotary_dim = dim,
+            other => panic!("{other:?}"),
+        }
+        let loaded = opened.model(&Device::Cpu, Storage::AsStored, &mut |_, _| {});
+        let error = loaded.err().unwrap();
+        assert!(error.to_string().contains("RoPE turns"), "{name}: {error}");
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use common::{
     Reference, greedy, load, max_gap, name, oracles, prompt_logits, rows, session, shared,
 };
@@ -393,6 +393,76 @@ fn what_cannot_be_loaded_is_not_written() {
         assert!(message.contains(named), "{message}");
         assert_eq!(message, refusal(model.path()));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
+
+/// A copy of the oracle `llama` with another first number in one tensor.
+fn with_number(tensor: &str, number: f32) -> tempfile::TempDir {
+    let (folder, dir) = (llama(), tempfile::tempdir().unwrap());
+    let weights = folder.join("model.safetensors");
+    let mut tensors = candle_core::safetensors::load(weights, &Device::Cpu).unwrap();
+    let old = &tensors[tensor];
+    let mut numbers: Vec<f32> = old.flatten_all().unwrap().to_vec1().unwrap();
+    numbers[0] = number;
+    let new = Tensor::from_vec(numbers, old.dims(), &Device::Cpu).unwrap();
+    tensors.insert(tensor.to_string(), new);
+    candle_core::safetensors::save(&tensors, dir.path().join("model.safetensors")).unwrap();
+    std::fs::copy(folder.join("config.json"), dir.path().join("config.json")).unwrap();
+    dir
+}
+
+/// Why a model is not written; nothing is left behind.
+fn unwritten(model: &Path, storage: Storage) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = Opened::open(model).unwrap();
+    let out = dir.path().join("out.gguf");
+    let written = to_gguf(&opened, storage, &out, &mut |_, _| {});
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    written.err().unwrap().to_string()
+}
+
+#[test]
+fn what_is_infinite_or_not_a_number_is_not_written() {
+    let f16 = Storage::Float(Encoding::F16);
+    for (tensor, named) in [
+        ("model.norm.weight", "tensor output_norm.weight: 1 of"),
+        (
+            "model.layers.1.mlp.gate_proj.weight",
+            "tensor blk.1.ffn_gate.weight: 1 of",
+        ),
+    ] {
+        for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let model = with_number(tensor, number);
+            for storage in [INT8, INT4, IQ4_NL, f16, Storage::AsStored] {
+                let message = unwritten(model.path(), storage);
+                assert!(message.contains(named), "{storage:?}: {message}");
+            }
+        }
+    }
+    // f16 ends at 65504.
+    let model = with_number("model.layers.1.mlp.gate_proj.weight", 1e6);
+    let message = unwritten(model.path(), f16);
+    assert!(
+        message.contains("tensor blk.1.ffn_gate.weight: has numbers too large for F16"),
+        "{message}"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, bad] = ["whole", "bad"].map(|n| dir.path().join(format!("{n}.gguf")));
+    quantize(model.path(), Storage::Float(Encoding::BF16), &whole);
+    // A block whose scale is not a number.
+    quantize(&llama(), INT8, &whole);
+    let (metadata, mut tensors) = contents(&whole);
+    let gate = tensors
+        .iter_mut()
+        .find(|(header, _)| header.name == "blk.1.ffn_gate.weight");
+    gate.unwrap().1[..2].copy_from_slice(&0x7e00u16.to_le_bytes());
+    write(&bad, &metadata, &tensors);
+    for storage in [INT4, Storage::Float(Encoding::F32)] {
+        let message = unwritten(&bad, storage);
+        assert!(
+            message.contains("tensor blk.1.ffn_gate.weight: 32 of"),
+            "{storage:?}: {message}"
+        );
     }
 }
 

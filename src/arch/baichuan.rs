@@ -67,7 +67,7 @@ fn declare(c: &Config, family: &'static str) -> Result<Spec> {
 
 fn gguf_declare(m: &Config) -> Result<Spec> {
     // llama.cpp knows the 13B by its 40 layers.
-    let layers = m.size("baichuan.block_count")?;
+    let layers = m.count("baichuan.block_count")?;
     let max_bias = m.opt_f64("baichuan.attention.max_alibi_bias")?;
     let mut spec = gguf_keys::decoder(m, ARCHITECTURE, Pairing::Half)?;
     if layers == 40 || max_bias.is_some() {

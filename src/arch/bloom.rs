@@ -62,14 +62,14 @@ const HARMLESS: &[&str] = &[
 
 fn declare(c: &Config) -> Result<Spec> {
     let hidden_size = gpt2::either(c, "hidden_size", "n_embed")?;
-    let n_heads = gpt2::either(c, "n_head", "num_attention_heads")?;
+    let n_heads = gpt2::either_count(c, "n_head", "num_attention_heads")?;
     let mut spec = gpt2::decoder(
         c,
         "bloom",
         gpt2::Sizes {
             vocab_size: c.size("vocab_size")?,
             hidden_size,
-            n_layers: gpt2::either(c, "n_layer", "num_hidden_layers")?,
+            n_layers: gpt2::either_count(c, "n_layer", "num_hidden_layers")?,
             n_heads,
             max_len: c.opt_size("seq_length")?.unwrap_or(2048),
             eps: c.opt_f64("layer_norm_epsilon")?.unwrap_or(1e-5),

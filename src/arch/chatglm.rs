@@ -56,46 +56,23 @@ pub(super) fn tensors(spec: &Spec) -> TensorTable {
     ])
 }
 
-/// A token id of the configuration.
-pub(super) fn id(c: &Config, key: &str, default: Option<u32>) -> Result<u32> {
-    match (c.opt_usize(key)?, default) {
-        (Some(id), _) => u32::try_from(id).map_err(|_| c.error(key, "not a token id")),
-        (None, Some(default)) => Ok(default),
-        (None, None) => Err(c.error(key, "missing")),
-    }
-}
-
 /// What the blocks of ChatGLM-6B and GLM-130B share.
 pub(super) fn block(c: &Config, family: &'static str) -> Result<Spec> {
     let hidden_size = c.size("hidden_size")?;
-    let n_heads = c.size("num_attention_heads")?;
-    if !hidden_size.is_multiple_of(2 * n_heads) {
-        return Err(c.error(
-            "hidden_size",
-            format!("{hidden_size} is not an even multiple of {n_heads} heads"),
-        ));
-    }
-    let head_dim = hidden_size / n_heads;
+    let n_heads = c.count("num_attention_heads")?;
+    let head_dim = c.head_dim("hidden_size", hidden_size, n_heads)?;
     Ok(Spec {
         family,
         structure: Structure::Causal,
         vocab_size: c.size("vocab_size")?,
         hidden_size,
-        n_layers: c.size("num_layers")?,
+        n_layers: c.count("num_layers")?,
         max_len: c.size("max_sequence_length")?,
         embedding: Embedding::default(),
-        position: Position::Rope(rope(head_dim)),
+        position: Position::Rope(rope(c, head_dim, 1.0)?),
         attention: Attention {
-            n_heads,
-            kv_heads: n_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            query_scale: QueryScale::None,
             bias: AttentionBias::All,
-            clip: None,
-            qk_norm: QkNorm::None,
-            softcap: None,
-            window: Window::Unlimited,
+            ..Attention::new(n_heads, n_heads, head_dim)
         },
         norm: Norm {
             kind: NormKind::Layer,
@@ -112,32 +89,35 @@ pub(super) fn block(c: &Config, family: &'static str) -> Result<Spec> {
     })
 }
 
-fn rope(rotary_dim: usize) -> Rope {
-    Rope {
+/// The turn of `part` of a head's dimensions.
+fn rope(c: &Config, head_dim: usize, part: f64) -> Result<Rope> {
+    Ok(Rope {
         theta: 10_000.0,
-        rotary_dim,
+        rotary_dim: rope::part_of(c, "hidden_size", head_dim, part)?,
         pairing: Pairing::Half,
         scaling: RopeScaling::None,
         decay: None,
         // The reference calls `.half()` on its frequencies.
         precision: FrequencyPrecision::F16,
-    }
+    })
 }
 
 fn declare(c: &Config) -> Result<Spec> {
     let base = block(c, "chatglm")?;
     // Before the revision that dropped the image tokens no key named these.
     let old = base.vocab_size == 150_528;
-    let ids = |new, old_id| Some(if old { old_id } else { new });
+    let id = |key, new: u32, old_id| -> Result<u32> {
+        Ok(c.opt_id(key)?.unwrap_or(if old { old_id } else { new }))
+    };
     let mask = |id| Mask {
         id,
         then: AfterMask::Stay,
     };
     let structure = Structure::Prefix(PrefixLm {
-        start_id: id(c, "bos_token_id", ids(130_004, 150_004))?,
+        start_id: id("bos_token_id", 130_004, 150_004)?,
         masks: vec![
-            mask(id(c, "gmask_token_id", ids(130_001, 150_001))?),
-            mask(id(c, "mask_token_id", ids(130_000, 150_000))?),
+            mask(id("gmask_token_id", 130_001, 150_001)?),
+            mask(id("mask_token_id", 130_000, 150_000)?),
         ],
     });
     c.only("position_encoding_2d", &[json!(true)])?;
@@ -147,7 +127,7 @@ fn declare(c: &Config) -> Result<Spec> {
     c.finish(&["quantization_bit", "quantization_embeddings"])?;
     Ok(Spec {
         structure,
-        position: Position::Rope2d(rope(base.attention.head_dim / 2)),
+        position: Position::Rope2d(rope(c, base.attention.head_dim, 0.5)?),
         placement: Placement::Deep {
             alpha: (2.0 * LAYERS_IN_ALPHA).sqrt(),
         },

@@ -76,19 +76,15 @@ const HARMLESS: &[&str] = &[
 ];
 
 fn declare(c: &Config) -> Result<Spec> {
-    let n_heads = c.size("num_attention_heads")?;
-    let head_dim = c.size("kv_channels")?;
+    let n_heads = c.count("num_attention_heads")?;
+    let head_dim = c.size(CHANNELS)?;
+    // Counts only with the other key, which cannot do without it.
+    let groups = c.opt_count(GROUPS)?;
     let kv_heads = match c.opt_bool("multi_query_attention")? {
-        Some(true) => c.size("multi_query_group_num")?,
+        Some(true) if groups.is_none() => return Err(c.error(GROUPS, "missing")),
+        Some(true) => c.kv_heads(GROUPS, n_heads)?,
         _ => n_heads,
     };
-    c.opt_size("multi_query_group_num")?;
-    if kv_heads > n_heads || !n_heads.is_multiple_of(kv_heads) {
-        return Err(c.error(
-            "multi_query_group_num",
-            format!("{kv_heads} found, a divisor of {n_heads} heads wanted"),
-        ));
-    }
     let rms = c.opt_bool("rmsnorm")?.unwrap_or(true);
     let bias = c.opt_bool("add_bias_linear")?.unwrap_or(false);
     let qkv_bias = c.opt_bool("add_qkv_bias")?.unwrap_or(false);
@@ -96,7 +92,8 @@ fn declare(c: &Config) -> Result<Spec> {
     c.only("apply_residual_connection_post_layernorm", &[json!(false)])?;
     c.only("tie_word_embeddings", &[json!(false)])?;
     c.only("pre_seq_len", &[])?;
-    let (vocab_size, n_layers) = (c.size("padded_vocab_size")?, c.size("num_layers")?);
+    c.only("rotary_percent", &[json!(PART)])?;
+    let (vocab_size, n_layers) = (c.size("padded_vocab_size")?, c.count("num_layers")?);
     // Some files say them twice.
     c.only("vocab_size", &[json!(vocab_size)])?;
     c.only("num_hidden_layers", &[json!(n_layers)])?;
@@ -110,20 +107,12 @@ fn declare(c: &Config) -> Result<Spec> {
         embedding: Embedding::default(),
         position: Position::Rope(rope(c, head_dim)?),
         attention: Attention {
-            n_heads,
-            kv_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            query_scale: QueryScale::None,
             bias: match (bias, qkv_bias) {
                 (true, _) => AttentionBias::All,
                 (false, true) => AttentionBias::Qkv,
                 (false, false) => AttentionBias::None,
             },
-            clip: None,
-            qk_norm: QkNorm::None,
-            softcap: None,
-            window: Window::Unlimited,
+            ..Attention::new(n_heads, kv_heads, head_dim)
         },
         norm: Norm {
             kind: match rms {
@@ -145,7 +134,9 @@ fn declare(c: &Config) -> Result<Spec> {
     Ok(spec)
 }
 
+const GROUPS: &str = "multi_query_group_num";
 const ROPE_RATIO: &str = "rope_ratio";
+const CHANNELS: &str = "kv_channels";
 
 /// ChatGLM2's `modeling_chatglm.py` divides the positions by `rope_ratio`, that of ChatGLM3 and
 /// GLM-4 multiplies the base by it. Of the keys only the name of the model tells which one it is.
@@ -164,7 +155,7 @@ fn rope(c: &Config, head_dim: usize) -> Result<Rope> {
     };
     Ok(Rope {
         theta,
-        rotary_dim: head_dim / 2,
+        rotary_dim: rope::part_of(c, CHANNELS, head_dim, PART)?,
         pairing: Pairing::Interleaved,
         scaling,
         decay: None,
@@ -173,3 +164,5 @@ fn rope(c: &Config, head_dim: usize) -> Result<Rope> {
 }
 
 const THETA: f64 = 10_000.0;
+/// How much of a head turns.
+const PART: f64 = 0.5;

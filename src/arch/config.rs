@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::files::read_text_at_most;
 use crate::{Error, Result};
 
 /// Real files are a few kilobytes.
@@ -15,6 +16,7 @@ const MAX_BYTES: u64 = 16 << 20;
 const HARMLESS: &[&str] = &[
     "_attn_implementation",
     "_attn_implementation_autoset",
+    "_flash_attn_2_enabled",
     "_name_or_path",
     "_commit_hash",
     "_from_model_config",
@@ -55,11 +57,52 @@ const HARMLESS: &[&str] = &[
     "task_specific_params",
     "tokenizer_class",
     "torch_dtype",
+    "transformers.js_config",
     "transformers_version",
     "unk_token_id",
     "unsloth_fixed",
+    "unsloth_version",
     "use_cache",
 ];
+
+/// Settings of generation, which older files keep here; `transformers` moves them to the generation
+/// configuration (`GenerationConfig._get_default_generation_params`).
+const GENERATION: &[&str] = &[
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "diversity_penalty",
+    "do_sample",
+    "early_stopping",
+    "encoder_no_repeat_ngram_size",
+    "encoder_repetition_penalty",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "exponential_decay_length_penalty",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "length_penalty",
+    "max_length",
+    "max_new_tokens",
+    "min_length",
+    "min_new_tokens",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_return_sequences",
+    "output_scores",
+    "remove_invalid_values",
+    "repetition_penalty",
+    "return_dict_in_generate",
+    "suppress_tokens",
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p",
+];
+
+/// More heads, layers or experts than any model has. Lists of this length are made before a
+/// tensor is seen.
+const MAX_COUNT: u64 = 1 << 16;
 
 /// A model's configuration. Getters remember what was asked for.
 #[derive(Debug)]
@@ -79,16 +122,7 @@ impl Config {
 
     /// The text of `path`, which must be no longer than a configuration can be.
     pub fn read(path: &Path) -> Result<String> {
-        let size = std::fs::metadata(path)
-            .map_err(|e| Error::io(path, e))?
-            .len();
-        if size > MAX_BYTES {
-            return Err(Error::format(
-                path,
-                format!("{size} bytes are too many for a configuration"),
-            ));
-        }
-        std::fs::read_to_string(path).map_err(|e| Error::io(path, e))
+        read_text_at_most(path, MAX_BYTES)
     }
 
     /// Reads a configuration from its text; `path` is only for messages.
@@ -134,6 +168,11 @@ impl Config {
         self.object.get(key).is_some_and(|v| !v.is_null())
     }
 
+    /// Whether a key is there as JSON's null, where that says something else than its absence.
+    pub fn is_null(&self, key: &str) -> bool {
+        self.object.get(key).is_some_and(Value::is_null)
+    }
+
     fn typed<'a, T>(
         &'a self,
         key: &str,
@@ -172,6 +211,57 @@ impl Config {
             let n = v.as_u64()?;
             (1..=1 << 31).contains(&n).then_some(n as usize)
         })
+    }
+
+    /// A number of heads, layers or the like: from 1 to 65536.
+    pub fn count(&self, key: &str) -> Result<usize> {
+        self.required(key, self.opt_count(key)?)
+    }
+
+    /// As [`Config::count`], where the key may be absent.
+    pub fn opt_count(&self, key: &str) -> Result<Option<usize>> {
+        self.typed(key, "a number from 1 to 65536", |v| {
+            let n = v.as_u64()?;
+            (1..=MAX_COUNT).contains(&n).then_some(n as usize)
+        })
+    }
+
+    /// How many heads of keys and values there are: a divisor of `n_heads`, which is also what
+    /// holds where the key is absent.
+    pub fn kv_heads(&self, key: &str, n_heads: usize) -> Result<usize> {
+        let found = self.opt_count(key)?.unwrap_or(n_heads);
+        match n_heads.is_multiple_of(found) {
+            true => Ok(found),
+            false => Err(self.error(
+                key,
+                format!("{found} found, a divisor of {n_heads} heads wanted"),
+            )),
+        }
+    }
+
+    /// The width of one of `n_heads` heads that make up `hidden_size`, which `key` gave.
+    pub fn head_dim(&self, key: &str, hidden_size: usize, n_heads: usize) -> Result<usize> {
+        match hidden_size.is_multiple_of(n_heads) {
+            true => Ok(hidden_size / n_heads),
+            false => Err(self.error(
+                key,
+                format!("{hidden_size} is not a multiple of {n_heads} heads"),
+            )),
+        }
+    }
+
+    /// A token id.
+    pub fn opt_id(&self, key: &str) -> Result<Option<u32>> {
+        self.typed(key, "a token id", id)
+    }
+
+    /// One token id, a list of them, or none.
+    pub fn ids(&self, key: &str) -> Result<Vec<u32>> {
+        let ids = self.typed(key, "a token id or a list of them", |v| match v {
+            Value::Array(items) => items.iter().map(id).collect(),
+            v => Some(vec![id(v)?]),
+        });
+        Ok(ids?.unwrap_or_default())
     }
 
     pub fn opt_f64(&self, key: &str) -> Result<Option<f64>> {
@@ -235,38 +325,39 @@ impl Config {
                 continue;
             };
             if !read.contains(key) && !harmless.contains(&name) {
-                return Err(self.error(
-                    key,
-                    format!(
-                        "{} is not understood and may change the result",
-                        brief(value)
-                    ),
-                ));
+                return Err(self.not_understood(key, value));
             }
         }
         Ok(())
     }
 
     /// Refuses, by name, every key that nobody read, unless it is known to be harmless, listed in
-    /// `harmless`, or off (null, false).
+    /// `harmless`, a setting of generation, or off (null, false).
     pub fn finish(&self, harmless: &[&str]) -> Result<()> {
         let read = self.read.borrow();
         for (key, value) in &self.object {
             let known = read.contains(key)
                 || HARMLESS.contains(&key.as_str())
+                || GENERATION.contains(&key.as_str())
                 || harmless.contains(&key.as_str());
             if !known && !matches!(value, Value::Null | Value::Bool(false)) {
-                return Err(self.error(
-                    key,
-                    format!(
-                        "{} is not understood and may change the result; if it does not, remove the key",
-                        brief(value)
-                    ),
-                ));
+                return Err(self.not_understood(key, value));
             }
         }
         Ok(())
     }
+
+    fn not_understood(&self, key: &str, value: &Value) -> Error {
+        let message = format!(
+            "{} is not understood and may change the result; if it does not, remove the key",
+            brief(value)
+        );
+        self.error(key, message)
+    }
+}
+
+fn id(value: &Value) -> Option<u32> {
+    value.as_u64()?.try_into().ok()
 }
 
 /// A value, short enough for a message.

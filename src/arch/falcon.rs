@@ -96,54 +96,38 @@ fn declare(c: &Config) -> Result<Spec> {
     let flag =
         |key: &str, default: bool| -> Result<bool> { Ok(c.opt_bool(key)?.unwrap_or(default)) };
     let hidden_size = c.size("hidden_size")?;
-    let n_heads = gpt2::either(c, "num_attention_heads", "n_head")?;
+    let n_heads = gpt2::either_count(c, "num_attention_heads", "n_head")?;
+    let head_dim = c.head_dim("hidden_size", hidden_size, n_heads)?;
     // The oldest files of the 40B tell it by their type only.
     let grouped = flag(
         "new_decoder_architecture",
         model_type_is(c, &["RefinedWeb"]),
     )?;
-    let multi_query = flag("multi_query", true)?;
-    let kv_heads = match c.opt_size("num_kv_heads")?.or(c.opt_size("n_head_kv")?) {
-        Some(n) if grouped => n,
-        _ if multi_query && !grouped => 1,
-        _ => n_heads,
+    // Either name is for grouped heads only.
+    let [newer, older] = ["num_kv_heads", "n_head_kv"];
+    c.opt_count(older)?;
+    let groups = match c.opt_count(newer)? {
+        Some(_) => newer,
+        None => older,
     };
-    if kv_heads > n_heads || !n_heads.is_multiple_of(kv_heads) {
-        return Err(c.error(
-            "num_kv_heads",
-            format!("{kv_heads} found, a divisor of {n_heads} heads wanted"),
-        ));
-    }
+    let kv_heads = match (grouped, flag("multi_query", true)?) {
+        (true, _) => c.kv_heads(groups, n_heads)?,
+        (false, true) => 1,
+        (false, false) => n_heads,
+    };
     let max_len = c.opt_size("max_position_embeddings")?.unwrap_or(2048);
-    let head_dim = (hidden_size / n_heads).max(1);
-    let rope = Rope {
-        theta: rope::theta(c)?,
-        rotary_dim: head_dim,
-        pairing: Pairing::Half,
-        scaling: rope::scaling(c, max_len, head_dim)?,
-        decay: None,
-        precision: FrequencyPrecision::F32,
-    };
-    let mut position = Position::Rope(rope);
-    if flag("alibi", false)?
-        && let Position::Alibi { slopes } = Position::alibi(n_heads, 8.0)
-    {
-        // The bias is scaled with the scores.
-        let scale = (head_dim as f32).powf(-0.5);
-        position = Position::RoundedAlibi { slopes, scale };
-    }
     let mut spec = gpt2::decoder(
         c,
         "falcon",
         gpt2::Sizes {
             vocab_size: c.size("vocab_size")?,
             hidden_size,
-            n_layers: gpt2::either(c, "num_hidden_layers", "n_layer")?,
+            n_layers: gpt2::either_count(c, "num_hidden_layers", "n_layer")?,
             n_heads,
             max_len,
             eps: c.opt_f64("layer_norm_epsilon")?.unwrap_or(1e-5),
         },
-        position,
+        position(c, [n_heads, head_dim, max_len])?,
     )?;
     spec.attention.kv_heads = kv_heads;
     let two_norms = c.opt_usize("num_ln_in_parallel_attn")?.unwrap_or(2) == 2;
@@ -165,6 +149,27 @@ fn declare(c: &Config) -> Result<Spec> {
     };
     spec.head.weight = llama::head_weight(c, HeadWeight::Tied)?;
     c.only("apply_residual_connection_post_layernorm", &[json!(false)])?;
-    c.finish(&[])?;
+    // `ffn_hidden_size` is what the reference reads.
+    c.finish(&["ff_factor"])?;
     Ok(spec)
+}
+
+/// RoPE, or ALiBi in its place.
+fn position(c: &Config, [n_heads, head_dim, max_len]: [usize; 3]) -> Result<Position> {
+    let (theta, scaling) = (rope::theta(c)?, rope::scaling(c, max_len, head_dim)?);
+    if c.opt_bool("alibi")? == Some(true)
+        && let Position::Alibi { slopes } = Position::alibi(n_heads, 8.0)
+    {
+        // The bias is scaled with the scores.
+        let scale = (head_dim as f32).powf(-0.5);
+        return Ok(Position::RoundedAlibi { slopes, scale });
+    }
+    Ok(Position::Rope(Rope {
+        theta,
+        rotary_dim: rope::part_of(c, "hidden_size", head_dim, 1.0)?,
+        pairing: Pairing::Half,
+        scaling,
+        decay: None,
+        precision: FrequencyPrecision::F32,
+    }))
 }

@@ -53,17 +53,16 @@ pub const GEMMA3: Family = Family {
     gguf: Some(GgufFamily {
         architecture: "gemma3",
         declare: |m| {
-            let local = m.opt_f64("gemma3.rope.freq_base_swa")?;
+            let local = rope::checked_theta(m, LOCAL_BASE, m.opt_f64(LOCAL_BASE)?)?;
             let mut spec = gguf_decoder(m, "gemma3", 6)?;
             spec.attention.qk_norm = QkNorm::PerHead;
-            spec.position = two_ropes(spec.position, local.unwrap_or(LOCAL_THETA));
+            spec.position = two_ropes(spec.position, local);
             Ok(spec)
         },
         metadata: |spec| {
             let mut map = gguf_metadata(spec, "gemma3");
             if let Position::RopeByWindow { windowed, .. } = &spec.position {
-                let key = "gemma3.rope.freq_base_swa".to_string();
-                map.insert(key, json!(windowed.theta));
+                map.insert(LOCAL_BASE.to_string(), json!(windowed.theta));
             }
             map
         },
@@ -71,8 +70,10 @@ pub const GEMMA3: Family = Family {
     }),
 };
 
-/// The base of layers with a window.
+/// The base of layers with a window; it is also what any RoPE has where no key names one.
 const LOCAL_THETA: f64 = 10_000.0;
+/// GGUF's key for it.
+const LOCAL_BASE: &str = "gemma3.rope.freq_base_swa";
 
 const HARMLESS: &[&str] = &["cache_implementation", "hidden_act"];
 

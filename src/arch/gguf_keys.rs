@@ -12,8 +12,12 @@ pub const TENSORS: &str = "tensors";
 const HARMLESS: &[&str] = &[
     "vocab_size",
     "rope.scaling.finetuned",
+    // llama.cpp reads it and puts its own number in its place.
+    "rope.scaling.yarn_attn_factor",
     "attention.value_length",
     "tensor_data_layout",
+    // The converters of early 2024 wrote it for all; GPT-NeoX, whose key it is, reads it.
+    "use_parallel_residual",
 ];
 
 /// Tensors that belong to the declaration: the loader gives their numbers under their names.
@@ -25,25 +29,11 @@ pub const FACTORS: [&str; 2] = ["rope_factors_long.weight", "rope_factors_short.
 pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Result<Spec> {
     let key = |name: &str| format!("{arch}.{name}");
     let hidden_size = m.size(&key("embedding_length"))?;
-    let n_heads = m.size(&key("attention.head_count"))?;
-    let kv_heads = m
-        .opt_size(&key("attention.head_count_kv"))?
-        .unwrap_or(n_heads);
-    if kv_heads > n_heads || !n_heads.is_multiple_of(kv_heads) {
-        return Err(m.error(
-            &key("attention.head_count_kv"),
-            format!("{kv_heads} found, a divisor of {n_heads} heads wanted"),
-        ));
-    }
+    let n_heads = m.count(&key("attention.head_count"))?;
+    let kv_heads = m.kv_heads(&key("attention.head_count_kv"), n_heads)?;
     let head_dim = match m.opt_size(&key("attention.key_length"))? {
         Some(d) => d,
-        None if hidden_size.is_multiple_of(n_heads) => hidden_size / n_heads,
-        None => {
-            return Err(m.error(
-                &key("embedding_length"),
-                format!("{hidden_size} is not a multiple of {n_heads} heads"),
-            ));
-        }
+        None => m.head_dim(&key("embedding_length"), hidden_size, n_heads)?,
     };
     m.only(&key("attention.value_length"), &[json!(head_dim)])?;
     let experts = experts(m, arch)?;
@@ -53,40 +43,22 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
     };
     m.get(&key("feed_forward_length"));
     let max_len = m.size(&key("context_length"))?;
-    let rotary_dim = m
-        .opt_size(&key("rope.dimension_count"))?
-        .unwrap_or(head_dim);
     let spec = Spec {
         family: arch,
         structure: Structure::Causal,
         vocab_size: vocab_size(m, arch)?,
         hidden_size,
-        n_layers: m.size(&key("block_count"))?,
+        n_layers: m.count(&key("block_count"))?,
         max_len,
         embedding: Embedding::default(),
-        position: Position::Rope(Rope {
-            theta: m.opt_f64(&key("rope.freq_base"))?.unwrap_or(10_000.0),
-            rotary_dim,
-            pairing,
-            scaling: rope_scaling(m, arch, max_len, rotary_dim)?,
-            decay: None,
-            precision: FrequencyPrecision::F32,
-        }),
+        position: Position::Rope(rotary(m, arch, [head_dim, max_len], pairing)?),
         attention: Attention {
-            n_heads,
-            kv_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            query_scale: QueryScale::None,
-            bias: AttentionBias::None,
-            clip: None,
-            qk_norm: QkNorm::None,
-            softcap: None,
             // Phi-4's files say 0 for none.
             window: match m.opt_usize(&key("attention.sliding_window"))? {
                 None | Some(0) => Window::Unlimited,
                 Some(w) => Window::All(w),
             },
+            ..Attention::new(n_heads, kv_heads, head_dim)
         },
         norm: match m.opt_f64(&key("attention.layer_norm_epsilon"))? {
             Some(eps) => Norm {
@@ -115,11 +87,11 @@ pub(super) fn decoder(m: &Config, arch: &'static str, pairing: Pairing) -> Resul
 /// The mixture of experts, if it is one.
 fn experts(m: &Config, arch: &str) -> Result<Option<Experts>> {
     let key = |name: &str| format!("{arch}.{name}");
-    let count = m.opt_usize(&key("expert_count"))?.unwrap_or(0);
     let used = m.opt_usize(&key("expert_used_count"))?.unwrap_or(0);
-    if count == 0 {
+    if matches!(m.opt_usize(&key("expert_count"))?, None | Some(0)) {
         return Ok(None);
     }
+    let count = m.count(&key("expert_count"))?;
     if used == 0 || used > count {
         return Err(m.error(
             &key("expert_used_count"),
@@ -141,6 +113,35 @@ fn vocab_size(m: &Config, arch: &str) -> Result<usize> {
     }
 }
 
+/// The rotary embedding; what it turns is a part of a head that can be divided into pairs.
+fn rotary(
+    m: &Config,
+    arch: &str,
+    [head_dim, max_len]: [usize; 2],
+    pairing: Pairing,
+) -> Result<Rope> {
+    let key = |name: &str| format!("{arch}.rope.{name}");
+    let base = key("freq_base");
+    let rotary_dim = match m.opt_size(&key("dimension_count"))? {
+        Some(dim) if dim > head_dim || !dim.is_multiple_of(2) => {
+            return Err(m.error(
+                &key("dimension_count"),
+                format!("{dim} found, an even number up to the {head_dim} of a head wanted"),
+            ));
+        }
+        // The architecture may have no RoPE: that a whole head is in pairs, loading checks.
+        dim => dim.unwrap_or(head_dim),
+    };
+    Ok(Rope {
+        theta: rope::checked_theta(m, &base, m.opt_f64(&base)?)?,
+        rotary_dim,
+        pairing,
+        scaling: rope_scaling(m, arch, max_len, rotary_dim)?,
+        decay: None,
+        precision: FrequencyPrecision::F32,
+    })
+}
+
 fn rope_scaling(m: &Config, arch: &str, max_len: usize, rotary_dim: usize) -> Result<RopeScaling> {
     let key = |name: &str| format!("{arch}.rope.{name}");
     let factor = match m.opt_f64(&key("scaling.factor"))? {
@@ -158,6 +159,7 @@ fn rope_scaling(m: &Config, arch: &str, max_len: usize, rotary_dim: usize) -> Re
         .opt_size(&key("scaling.original_context_length"))?
         .unwrap_or(max_len);
     let attention_factor = m.opt_f64(&key("scaling.attn_factor"))?.unwrap_or(1.0);
+    m.only(&key("scaling.yarn_ext_factor"), &[json!(1.0), json!(1)])?;
     let kind = m.opt_str(&key("scaling.type"))?;
     let [long, short] = FACTORS.map(|name| factors(m, name, rotary_dim / 2));
     if let (Some(long), Some(short)) = (long?, short?) {

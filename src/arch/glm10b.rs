@@ -57,14 +57,8 @@ const HARMLESS: &[&str] = &[
 
 fn declare(c: &Config) -> Result<Spec> {
     let hidden_size = c.size("hidden_size")?;
-    let n_heads = c.size("num_attention_heads")?;
-    if !hidden_size.is_multiple_of(n_heads) {
-        return Err(c.error(
-            "hidden_size",
-            format!("{hidden_size} is not a multiple of {n_heads} heads"),
-        ));
-    }
-    let head_dim = hidden_size / n_heads;
+    let n_heads = c.count("num_attention_heads")?;
+    let head_dim = c.head_dim("hidden_size", hidden_size, n_heads)?;
     let max_len = c.size("max_sequence_length")?;
     // No key names the marks. They stand behind the pieces: GPT-2's 50 257 in English
     // (`tokenization_glm.py`), 50 000 in Chinese.
@@ -73,7 +67,7 @@ fn declare(c: &Config) -> Result<Spec> {
         true => [50_006, 50_003, 50_009, 50_008],
         false => [50_257, 50_260, 50_263, 50_264],
     };
-    let id = |key, default| super::chatglm::id(c, key, Some(default));
+    let id = |key, default| -> Result<u32> { Ok(c.opt_id(key)?.unwrap_or(default)) };
     let mask = |id| Mask {
         id,
         then: AfterMask::Stay,
@@ -91,21 +85,13 @@ fn declare(c: &Config) -> Result<Spec> {
         structure,
         vocab_size,
         hidden_size,
-        n_layers: c.size("num_layers")?,
+        n_layers: c.count("num_layers")?,
         max_len,
         embedding: Embedding::default(),
         position: Position::LearnedBlocks { rows: max_len + 1 },
         attention: Attention {
-            n_heads,
-            kv_heads: n_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            query_scale: QueryScale::None,
             bias: AttentionBias::All,
-            clip: None,
-            qk_norm: QkNorm::None,
-            softcap: None,
-            window: Window::Unlimited,
+            ..Attention::new(n_heads, n_heads, head_dim)
         },
         norm: Norm {
             kind: NormKind::Layer,

@@ -65,17 +65,16 @@ pub(super) fn bare(shapes: &Shapes) -> Option<Map<String, Value>> {
 
 fn declare(c: &Config) -> Result<Spec> {
     let base = chatglm::block(c, "glm130b")?;
+    let mask = |key, default, then| -> Result<Mask> {
+        let id = c.opt_id(key)?.unwrap_or(default);
+        Ok(Mask { id, then })
+    };
     let structure = Structure::Prefix(PrefixLm {
-        start_id: chatglm::id(c, "sop_token_id", Some(150_004))?,
+        start_id: c.opt_id("sop_token_id")?.unwrap_or(150_004),
         masks: vec![
-            Mask {
-                id: chatglm::id(c, "gmask_token_id", Some(150_001))?,
-                then: AfterMask::RunOn,
-            },
-            Mask {
-                id: chatglm::id(c, "mask_token_id", Some(150_000))?,
-                then: AfterMask::Stay,
-            },
+            mask("gmask_token_id", 150_001, AfterMask::RunOn)?,
+            mask("mask_token_id", 150_000, AfterMask::Stay)?,
+            mask("smask_token_id", 150_002, AfterMask::Stay)?,
         ],
     });
     c.only("layernorm_order", &[json!("post")])?;

@@ -63,8 +63,8 @@ fn declare(c: &Config) -> Result<Spec> {
         Sizes {
             vocab_size: c.size("vocab_size")?,
             hidden_size: either(c, "n_embd", "hidden_size")?,
-            n_layers: either(c, "n_layer", "num_hidden_layers")?,
-            n_heads: either(c, "n_head", "num_attention_heads")?,
+            n_layers: either_count(c, "n_layer", "num_hidden_layers")?,
+            n_heads: either_count(c, "n_head", "num_attention_heads")?,
             max_len,
             eps: c.opt_f64("layer_norm_epsilon")?.unwrap_or(1e-5),
         },
@@ -109,6 +109,15 @@ pub(super) fn either(c: &Config, first: &str, second: &str) -> Result<usize> {
     }
 }
 
+/// As [`either`], for a number of heads or layers.
+pub(super) fn either_count(c: &Config, first: &str, second: &str) -> Result<usize> {
+    let other = c.opt_count(second)?;
+    match (c.opt_count(first)?, other) {
+        (Some(n), _) | (None, Some(n)) => Ok(n),
+        (None, None) => c.count(first),
+    }
+}
+
 /// A decoder of GPT-2's generation: LayerNorm before each branch, one key head per query head, an
 /// ungated tanh-GELU layer four times as wide inside, biases everywhere, a tied head.
 pub(super) fn decoder(
@@ -122,13 +131,11 @@ pub(super) fn decoder(
         n_heads,
         ..
     } = sizes;
-    if !hidden_size.is_multiple_of(n_heads) {
-        return Err(c.error(
-            "hidden_size",
-            format!("{hidden_size} is not a multiple of {n_heads} heads"),
-        ));
-    }
-    let head_dim = hidden_size / n_heads;
+    // Each family has its own name for it.
+    let names = ["n_embd", "n_embed", "d_model"];
+    let name = names.into_iter().find(|name| c.has(name));
+    let name = name.unwrap_or("hidden_size");
+    let head_dim = c.head_dim(name, hidden_size, n_heads)?;
     Ok(Spec {
         family,
         structure: Structure::Causal,
@@ -139,16 +146,8 @@ pub(super) fn decoder(
         embedding: Embedding::default(),
         position,
         attention: Attention {
-            n_heads,
-            kv_heads: n_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            query_scale: QueryScale::None,
             bias: AttentionBias::All,
-            clip: None,
-            qk_norm: QkNorm::None,
-            softcap: None,
-            window: Window::Unlimited,
+            ..Attention::new(n_heads, n_heads, head_dim)
         },
         norm: Norm {
             kind: NormKind::Layer,

@@ -65,17 +65,21 @@ fn placement(parallel: Option<bool>) -> Placement {
     }
 }
 
+const BASE: &str = "rotary_emb_base";
+
 fn declare(c: &Config) -> Result<Spec> {
     let max_len = c.size("max_position_embeddings")?;
     let hidden_size = c.size("hidden_size")?;
-    let n_heads = c.size("num_attention_heads")?;
-    // Older files have names of their own for base and part.
-    let theta = match c.opt_f64("rotary_emb_base")? {
-        Some(base) => base,
-        None => rope::theta(c)?,
+    let n_heads = c.count("num_attention_heads")?;
+    let head_dim = c.head_dim("hidden_size", hidden_size, n_heads)?;
+    // Older files have names of their own for base and part; some have both names.
+    let newer = rope::theta(c)?;
+    let theta = match c.opt_f64(BASE)? {
+        None => newer,
+        base => rope::checked_theta(c, BASE, base)?,
     };
     let part = c.opt_f64("rotary_pct")?;
-    let rotary_dim = rope::rotary_dim(c, hidden_size / n_heads, part.unwrap_or(0.25))?;
+    let rotary_dim = rope::rotary_dim(c, head_dim, part.unwrap_or(0.25))?;
     let position = Position::Rope(Rope {
         theta,
         rotary_dim,
@@ -90,7 +94,7 @@ fn declare(c: &Config) -> Result<Spec> {
         gpt2::Sizes {
             vocab_size: c.size("vocab_size")?,
             hidden_size,
-            n_layers: c.size("num_hidden_layers")?,
+            n_layers: c.count("num_hidden_layers")?,
             n_heads,
             max_len,
             eps: c.opt_f64("layer_norm_eps")?.unwrap_or(1e-5),
@@ -107,6 +111,6 @@ fn declare(c: &Config) -> Result<Spec> {
         spec.attention.bias = AttentionBias::None;
     }
     spec.head.weight = llama::head_weight(c, HeadWeight::Own)?;
-    c.finish(&["attention_probs_dropout_prob", "rotary_emb_base"])?;
+    c.finish(&["attention_probs_dropout_prob", "num_steps"])?;
     Ok(spec)
 }

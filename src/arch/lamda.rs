@@ -40,14 +40,14 @@ pub const FAMILY: Family = Family {
 fn declare(c: &Config) -> Result<Spec> {
     let hidden_size = c.size("dim")?;
     // The reference hands its two arguments on in the wrong order.
-    let n_heads = c.size("dim_head")?;
+    let n_heads = c.count("dim_head")?;
     let head_dim = c.size("heads")?;
     let spec = Spec {
         family: "lamda",
         structure: Structure::Causal,
         vocab_size: c.size("num_tokens")?,
         hidden_size,
-        n_layers: c.size("depth")?,
+        n_layers: c.count("depth")?,
         max_len: c.opt_size("max_length")?.unwrap_or(1024),
         embedding: Embedding::default(),
         position: Position::Relative(RelativeBias {
@@ -57,16 +57,8 @@ fn declare(c: &Config) -> Result<Spec> {
             scale: (head_dim as f32).sqrt(),
         }),
         attention: Attention {
-            n_heads,
-            kv_heads: 1,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            query_scale: QueryScale::None,
             bias: AttentionBias::Output,
-            clip: None,
-            qk_norm: QkNorm::None,
-            softcap: None,
-            window: Window::Unlimited,
+            ..Attention::new(n_heads, 1, head_dim)
         },
         norm: Norm {
             kind: NormKind::Layer,

@@ -42,31 +42,17 @@ pub(super) fn gguf_tensors(spec: &Spec) -> TensorTable {
 /// The caller finishes the configuration.
 pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
     let hidden_size = c.size("hidden_size")?;
-    let n_heads = c.size("num_attention_heads")?;
-    let kv_heads = c.opt_size("num_key_value_heads")?.unwrap_or(n_heads);
-    if kv_heads > n_heads || !n_heads.is_multiple_of(kv_heads) {
-        return Err(c.error(
-            "num_key_value_heads",
-            format!("{kv_heads} found, a divisor of {n_heads} heads wanted"),
-        ));
-    }
+    let n_heads = c.count("num_attention_heads")?;
+    let kv_heads = c.kv_heads("num_key_value_heads", n_heads)?;
     let head_dim = match c.opt_size("head_dim")? {
         Some(d) => d,
-        None if hidden_size.is_multiple_of(n_heads) => hidden_size / n_heads,
-        None => {
-            return Err(c.error(
-                "hidden_size",
-                format!("{hidden_size} is not a multiple of {n_heads} heads"),
-            ));
-        }
+        None => c.head_dim("hidden_size", hidden_size, n_heads)?,
     };
     // The first LLaMAs and Baichuan-13B have names of their own for it.
-    let names = ["model_max_length", "max_sequence_length"].map(|key| c.opt_size(key));
-    let [model_max, max_sequence] = names;
-    let max_len = match c
-        .opt_size("max_position_embeddings")?
-        .or(model_max?.or(max_sequence?))
-    {
+    let model_max = c.opt_size("model_max_length")?;
+    let max_sequence = c.opt_size("max_sequence_length")?;
+    let positions = c.opt_size("max_position_embeddings")?;
+    let positions = match positions.or(model_max).or(max_sequence) {
         Some(n) => n,
         None => c.size("max_position_embeddings")?,
     };
@@ -79,21 +65,14 @@ pub(super) fn decoder(c: &Config, family: &'static str) -> Result<Spec> {
         structure: Structure::Causal,
         vocab_size: c.size("vocab_size")?,
         hidden_size,
-        n_layers: c.size("num_hidden_layers")?,
-        max_len,
+        n_layers: c.count("num_hidden_layers")?,
+        // Vicuna's and LongChat's stretched models say how long they have become only there.
+        max_len: max_sequence.map_or(positions, |n| n.max(positions)),
         embedding: Embedding::default(),
-        position: rope::position(c, head_dim, max_len)?,
+        position: rope::position(c, head_dim, positions)?,
         attention: Attention {
-            n_heads,
-            kv_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            query_scale: QueryScale::None,
             bias,
-            clip: None,
-            qk_norm: QkNorm::None,
-            softcap: None,
-            window: Window::Unlimited,
+            ..Attention::new(n_heads, kv_heads, head_dim)
         },
         norm: Norm {
             kind: NormKind::Rms,

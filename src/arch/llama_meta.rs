@@ -75,31 +75,24 @@ fn layer(name: &str) -> &str {
     stem.rsplit('.').next().unwrap_or(stem)
 }
 
+/// Code Llama's base of the wavelengths.
+const CODE_THETA: f64 = 1_000_000.0;
+
 fn declare(c: &Config) -> Result<Spec> {
     let hidden_size = c.size("dim")?;
-    let n_heads = c.size("n_heads")?;
-    let kv_heads = c.opt_size("n_kv_heads")?.unwrap_or(n_heads);
-    if !hidden_size.is_multiple_of(2 * n_heads) {
-        return Err(c.error(
-            "dim",
-            format!("{hidden_size} is not an even multiple of {n_heads} heads"),
-        ));
-    }
-    if !n_heads.is_multiple_of(kv_heads) {
-        return Err(c.error(
-            "n_kv_heads",
-            format!("{kv_heads} found, a divisor of {n_heads} heads wanted"),
-        ));
-    }
-    let head_dim = hidden_size / n_heads;
+    let n_heads = c.count("n_heads")?;
+    let kv_heads = c.kv_heads("n_kv_heads", n_heads)?;
+    let head_dim = c.head_dim("dim", hidden_size, n_heads)?;
     let eps = c.f64("norm_eps")?;
     let theta = c.opt_f64("rope_theta")?;
     let scaling = scaling(c, hidden_size)?;
     let max_len = match (&scaling, theta) {
         (RopeScaling::Llama3 { .. }, _) => 131_072,
+        (_, Some(theta)) if theta >= CODE_THETA => 16_384,
         (_, Some(_)) => 8192,
-        // The second generation has the larger epsilon.
-        (_, None) if eps >= 1e-5 => 4096,
+        // The second generation has the larger epsilon; of the first, the 65B has it too, and
+        // unlike the second's 70B as many key heads as query heads.
+        (_, None) if eps >= 1e-5 && !(hidden_size == 8192 && kv_heads == n_heads) => 4096,
         (_, None) => 2048,
     };
     let theta = rope::checked_theta(c, "rope_theta", theta)?;
@@ -108,29 +101,18 @@ fn declare(c: &Config) -> Result<Spec> {
         structure: Structure::Causal,
         vocab_size: c.size("vocab_size")?,
         hidden_size,
-        n_layers: c.size("n_layers")?,
+        n_layers: c.count("n_layers")?,
         max_len,
         embedding: Embedding::default(),
         position: Position::Rope(Rope {
             theta,
-            rotary_dim: head_dim,
+            rotary_dim: rope::part_of(c, "dim", head_dim, 1.0)?,
             pairing: Pairing::Half,
             scaling,
             decay: None,
             precision: FrequencyPrecision::F32,
         }),
-        attention: Attention {
-            n_heads,
-            kv_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            query_scale: QueryScale::None,
-            bias: AttentionBias::None,
-            clip: None,
-            qk_norm: QkNorm::None,
-            softcap: None,
-            window: Window::Unlimited,
-        },
+        attention: Attention::new(n_heads, kv_heads, head_dim),
         norm: Norm {
             kind: NormKind::Rms,
             eps,

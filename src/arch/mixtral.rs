@@ -52,8 +52,8 @@ pub const FAMILY: Family = Family {
 
 /// How many experts there are and run.
 pub(super) fn experts(c: &Config, key: &str, weighting: ExpertWeighting) -> Result<Experts> {
-    let count = c.size(key)?;
-    let used = c.size("num_experts_per_tok")?;
+    let count = c.count(key)?;
+    let used = c.count("num_experts_per_tok")?;
     if used > count {
         return Err(c.error(
             "num_experts_per_tok",

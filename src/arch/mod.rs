@@ -56,7 +56,7 @@ pub type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// A family of models: how to recognize and read its configuration, and where its tensors are.
 pub struct Family {
-    /// As in [`Spec::family`].
+    /// For people; the loader puts it into [`Spec::family`], whatever format the model has.
     pub name: &'static str,
     /// Whether a `config.json` is of this family.
     pub detect: fn(&Config) -> bool,

@@ -63,7 +63,7 @@ fn without_biases(spec: &mut Spec) {
 }
 
 fn declare(c: &Config) -> Result<Spec> {
-    let n_heads = gpt2::either(c, "n_heads", "num_attention_heads")?;
+    let n_heads = gpt2::either_count(c, "n_heads", "num_attention_heads")?;
     let mut max_bias = 8.0;
     let (mut clip, mut scale) = (None, None);
     if let Some(a) = c.opt_object("attn_config")? {
@@ -98,7 +98,7 @@ fn declare(c: &Config) -> Result<Spec> {
         gpt2::Sizes {
             vocab_size: c.size("vocab_size")?,
             hidden_size: gpt2::either(c, "d_model", "hidden_size")?,
-            n_layers: gpt2::either(c, "n_layers", "num_hidden_layers")?,
+            n_layers: gpt2::either_count(c, "n_layers", "num_hidden_layers")?,
             n_heads,
             max_len: c.size("max_seq_len")?,
             eps: c.opt_f64("layer_norm_epsilon")?.unwrap_or(1e-5),

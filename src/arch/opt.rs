@@ -38,6 +38,9 @@ const HARMLESS: &[&str] = &[
     "dropout",
     "init_std",
     "layerdrop",
+    // Of the training code's conversion.
+    "learned_embeddings",
+    "output_projection",
     // What the tokenizer puts in front.
     "prefix",
 ];
@@ -53,8 +56,8 @@ fn declare(c: &Config) -> Result<Spec> {
         gpt2::Sizes {
             vocab_size: c.size("vocab_size")?,
             hidden_size: c.size("hidden_size")?,
-            n_layers: c.size("num_hidden_layers")?,
-            n_heads: c.size("num_attention_heads")?,
+            n_layers: c.count("num_hidden_layers")?,
+            n_heads: c.count("num_attention_heads")?,
             max_len,
             eps: 1e-5,
         },

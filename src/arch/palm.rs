@@ -96,12 +96,12 @@ fn declare(c: &Config) -> Result<Spec> {
         structure: Structure::Causal,
         vocab_size: c.size("num_tokens")?,
         hidden_size,
-        n_layers: c.size("depth")?,
+        n_layers: c.count("depth")?,
         max_len,
         embedding: Embedding::default(),
         position: Position::Rope(Rope {
             theta: 10_000.0,
-            rotary_dim: head_dim,
+            rotary_dim: rope::part_of(c, "dim_head", head_dim, 1.0)?,
             pairing: Pairing::Half,
             scaling: RopeScaling::None,
             decay: Some(Decay {
@@ -110,18 +110,7 @@ fn declare(c: &Config) -> Result<Spec> {
             }),
             precision: FrequencyPrecision::F32,
         }),
-        attention: Attention {
-            n_heads: c.size("heads")?,
-            kv_heads: 1,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
-            query_scale: QueryScale::None,
-            bias: AttentionBias::None,
-            clip: None,
-            qk_norm: QkNorm::None,
-            softcap: None,
-            window: Window::Unlimited,
-        },
+        attention: Attention::new(c.count("heads")?, 1, head_dim),
         norm: Norm {
             kind: match c.opt_bool("layernorm_unit_offset")? {
                 Some(true) => NormKind::LayerNoBiasPlusOne,

@@ -72,12 +72,16 @@ fn declare(c: &Config) -> Result<Spec> {
         Some(n) => Ok(n),
         None => c.size(new),
     };
+    let count = |new: &str, old: &str| match c.opt_count(old)? {
+        Some(n) => Ok(n),
+        None => c.count(new),
+    };
     let hidden_size = size("hidden_size", "n_embd")?;
-    let n_heads = size("num_attention_heads", "n_head")?;
-    let n_layers = size("num_hidden_layers", "n_layer")?;
+    let n_heads = count("num_attention_heads", "n_head")?;
+    let n_layers = count("num_hidden_layers", "n_layer")?;
     let head_dim = match c.opt_size("kv_channels")? {
         Some(d) => d,
-        None => hidden_size / n_heads,
+        None => c.head_dim("hidden_size", hidden_size, n_heads)?,
     };
     let inner = size("intermediate_size", "ffn_hidden_size")? / 2;
     let train_len = size("n_positions", "seq_length")?;
@@ -118,19 +122,12 @@ fn declare(c: &Config) -> Result<Spec> {
             precision: FrequencyPrecision::F32,
         }),
         attention: Attention {
-            n_heads,
-            kv_heads: n_heads,
-            head_dim,
-            scale: (head_dim as f32).powf(-0.5),
             query_scale: match logn {
                 true => QueryScale::LogN { train_len },
                 false => QueryScale::None,
             },
             bias: AttentionBias::Qkv,
-            clip: None,
-            qk_norm: QkNorm::None,
-            softcap: None,
-            window: Window::Unlimited,
+            ..Attention::new(n_heads, n_heads, head_dim)
         },
         norm: Norm {
             kind: NormKind::Rms,

@@ -12,7 +12,12 @@ pub const FAMILY: Family = Family {
     declare: |c| {
         let mut spec = llama::decoder(c, "qwen2")?;
         spec.attention.bias = AttentionBias::Qkv;
-        spec.attention.window = window(c, spec.n_layers)?;
+        spec.attention.window = window(c, spec.n_layers, first_windowed(c)?)?;
+        // Qwen2.5-1M attends in chunks past this length, which the reference does not.
+        if let Some(chunks) = c.opt_object("dual_chunk_attention_config")? {
+            let original = chunks.size("original_max_position_embeddings")?;
+            spec.max_len = spec.max_len.min(original);
+        }
         c.finish(&[])?;
         Ok(spec)
     },
@@ -29,16 +34,21 @@ pub const FAMILY: Family = Family {
     }),
 };
 
+/// The first layer with a window, in files without `layer_types`.
+pub(super) fn first_windowed(c: &Config) -> Result<usize> {
+    Ok(c.opt_usize("max_window_layers")?.unwrap_or(28))
+}
+
 /// Qwen's windows: none unless `use_sliding_window`; then in the layers that `layer_types` names
-/// or, in older files, from `max_window_layers` on.
-pub(super) fn window(c: &Config, n_layers: usize) -> Result<Window> {
+/// or, in older files, from the `first` on.
+pub(super) fn window(c: &Config, n_layers: usize, first: usize) -> Result<Window> {
+    const WIDTH: &str = "sliding_window";
     c.opt_strs("layer_types")?;
-    let width = c.opt_size("sliding_window")?;
-    let first = c.opt_usize("max_window_layers")?.unwrap_or(0);
+    let width = c.opt_size(WIDTH)?.unwrap_or(4096);
     let used = c.opt_bool("use_sliding_window")?.unwrap_or(false);
-    let Some(width) = width.filter(|_| used) else {
+    if !used || c.is_null(WIDTH) {
         return Ok(Window::Unlimited);
-    };
+    }
     match llama::layer_windows(c, n_layers, width)? {
         Some(window) => Ok(window),
         None => Ok(Window::Layers(

@@ -11,7 +11,7 @@ pub const FAMILY: Family = Family {
     declare: |c| {
         let mut spec = llama::decoder(c, "qwen3")?;
         spec.attention.qk_norm = QkNorm::PerHead;
-        spec.attention.window = qwen2::window(c, spec.n_layers)?;
+        spec.attention.window = qwen2::window(c, spec.n_layers, qwen2::first_windowed(c)?)?;
         c.finish(&[])?;
         Ok(spec)
     },

@@ -63,7 +63,8 @@ fn weighting(normalized: bool) -> ExpertWeighting {
 fn declare(c: &Config) -> Result<Spec> {
     let mut spec = llama::decoder(c, "qwen3moe")?;
     spec.attention.qk_norm = QkNorm::PerHead;
-    spec.attention.window = qwen2::window(c, spec.n_layers)?;
+    // The reference pays no heed to `max_window_layers`.
+    spec.attention.window = qwen2::window(c, spec.n_layers, 0)?;
     let count = match c.get("num_experts") {
         Some(_) => "num_experts",
         None => "num_local_experts",
@@ -76,6 +77,9 @@ fn declare(c: &Config) -> Result<Spec> {
     c.only("decoder_sparse_step", &[json!(1)])?;
     c.only("mlp_only_layers", &[json!([])])?;
     c.only("shared_expert_intermediate_size", &[json!(0)])?;
+    // Qwen3-Coder's files say what holds for all.
+    c.only("use_qk_norm", &[json!(true)])?;
+    c.only("qkv_bias", &[json!(false)])?;
     c.finish(&[])?;
     Ok(spec)
 }

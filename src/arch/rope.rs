@@ -96,7 +96,7 @@ pub(super) fn part_of(c: &Config, key: &str, head_dim: usize, factor: f64) -> Re
     if !(0.0..=1.0).contains(&factor) || dim == 0 || !dim.is_multiple_of(2) {
         return Err(c.error(
             key,
-            format!("{factor} of {head_dim} dimensions is not a number of pairs"),
+            format!("{factor} of a head's {head_dim} dimensions is not a number of pairs"),
         ));
     }
     Ok(dim)
@@ -144,7 +144,8 @@ fn scaling_of(c: &Config, s: Config, max_len: usize, rotary_dim: usize) -> Resul
     // Both spellings stand side by side in many files.
     s.opt_str("type")?;
     s.opt_f64("partial_rotary_factor")?;
-    s.finish(&[])?;
+    // YaRN's own code has these two; the reference ignores them.
+    s.finish(&["attn_factor", "finetuned"])?;
     Ok(scaling)
 }
 

@@ -40,6 +40,23 @@ pub struct EncoderDecoder {
     pub start_id: u32,
 }
 
+/// One of an encoder-decoder's two stacks of layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Encoder,
+    Decoder,
+}
+
+impl Side {
+    /// What its tensors' names begin with.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Side::Encoder => "enc.",
+            Side::Decoder => "dec.",
+        }
+    }
+}
+
 /// How a prefix LM divides its prompt (Du et al. 2022, arXiv:2103.10360): the context ends where
 /// the start token stands; what follows fills in the blank that a mask token marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -314,6 +331,22 @@ impl QueryScale {
 }
 
 impl Attention {
+    /// Plain attention: scores scaled by `head_dim^-0.5`, no biases, and nothing else.
+    pub fn new(n_heads: usize, kv_heads: usize, head_dim: usize) -> Self {
+        Self {
+            n_heads,
+            kv_heads,
+            head_dim,
+            scale: (head_dim as f32).powf(-0.5),
+            query_scale: QueryScale::None,
+            bias: AttentionBias::None,
+            clip: None,
+            qk_norm: QkNorm::None,
+            softcap: None,
+            window: Window::Unlimited,
+        }
+    }
+
     /// The canonical names of the three projections.
     pub fn qkv_names() -> [&'static str; 3] {
         ["blk.{}.attn_q", "blk.{}.attn_k", "blk.{}.attn_v"]

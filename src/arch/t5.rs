@@ -11,7 +11,7 @@ pub const FAMILY: Family = Family {
     detect: |c| model_type_is(c, &["t5", "mt5", "umt5"]),
     declare,
     tensors: |_| TensorTable {
-        rules: [rules("encoder", "enc"), rules("decoder", "dec")]
+        rules: [encoder_rules(), decoder_rules()]
             .concat()
             .into_iter()
             .chain([
@@ -37,8 +37,10 @@ pub const FAMILY: Family = Family {
 };
 
 const ARCHITECTURE: &str = "t5";
-/// The largest distance with a bucket, which llama.cpp takes for granted.
+/// The largest distance with a bucket where no key says; llama.cpp takes it for granted.
 const MAX_DISTANCE: usize = 128;
+/// Distances times heads: a table of more biases is none that a model needs.
+const MAX_BIASES: usize = 1 << 22;
 
 /// llama.cpp's names differ from the canonical ones in the output projections.
 fn gguf_tensors(spec: &Spec) -> TensorTable {
@@ -77,9 +79,10 @@ fn gguf_declare(m: &Config) -> Result<Spec> {
     let key = |name: &str| format!("{ARCHITECTURE}.{name}");
     // The metadata do not say which version it is; the tensors do.
     let has = |name: &str| gguf_keys::has_tensor(m, name);
-    let buckets = m.size(&key("attention.relative_buckets_count"))?;
-    let decoder_layers = m.opt_size(&key("decoder_block_count"))?;
-    let start_id = m.opt_usize(&key("decoder_start_token_id"))?.unwrap_or(0);
+    let buckets = key("attention.relative_buckets_count");
+    let n_buckets = m.count(&buckets)?;
+    let decoder_layers = m.opt_count(&key("decoder_block_count"))?;
+    let start_id = m.opt_id(&key("decoder_start_token_id"))?.unwrap_or(0);
     // Both are written; the root mean square is the norm that runs.
     let eps = m.f64(&key("attention.layer_norm_rms_epsilon"))?;
     let mut spec = gguf_keys::decoder(m, ARCHITECTURE, Pairing::Half)?;
@@ -89,11 +92,11 @@ fn gguf_declare(m: &Config) -> Result<Spec> {
     };
     spec.structure = Structure::EncoderDecoder(EncoderDecoder {
         encoder_layers: spec.n_layers,
-        start_id: start_id as u32,
+        start_id,
     });
     spec.n_layers = decoder_layers.unwrap_or(spec.n_layers);
     spec.position = Position::Relative(RelativeBias {
-        n_buckets: buckets,
+        n_buckets: checked_buckets(m, &buckets, n_buckets, MAX_DISTANCE)?,
         max_distance: MAX_DISTANCE,
         tables: match has("enc.blk.1.attn_rel_b.weight")? {
             true => BiasTables::Each,
@@ -112,104 +115,67 @@ fn gguf_declare(m: &Config) -> Result<Spec> {
     Ok(spec)
 }
 
-/// The rules of one side, with `&'static` names for each.
-fn rules(side: &str, short: &str) -> Vec<Rule> {
-    // Layer 1 is the feed-forward layer in the encoder, the look at the encoder in the decoder.
-    macro_rules! side {
-        ($long:literal, $short:literal, $ffn:literal) => {
-            vec![
-                Rule::same(
-                    concat!($long, ".block.{}.layer.0.SelfAttention.q"),
-                    concat!($short, ".blk.{}.attn_q"),
-                ),
-                Rule::same(
-                    concat!($long, ".block.{}.layer.0.SelfAttention.k"),
-                    concat!($short, ".blk.{}.attn_k"),
-                ),
-                Rule::same(
-                    concat!($long, ".block.{}.layer.0.SelfAttention.v"),
-                    concat!($short, ".blk.{}.attn_v"),
-                ),
-                Rule::same(
-                    concat!($long, ".block.{}.layer.0.SelfAttention.o"),
-                    concat!($short, ".blk.{}.attn_output"),
-                ),
-                Rule::same(
-                    concat!(
-                        $long,
-                        ".block.{}.layer.0.SelfAttention.relative_attention_bias"
-                    ),
-                    concat!($short, ".blk.{}.attn_rel_b"),
-                ),
-                Rule::same(
-                    concat!($long, ".block.{}.layer.0.layer_norm"),
-                    concat!($short, ".blk.{}.attn_norm"),
-                ),
-                Rule::same(
-                    concat!($long, ".block.{}.layer.", $ffn, ".DenseReluDense.wi"),
-                    concat!($short, ".blk.{}.ffn_up"),
-                ),
-                Rule::same(
-                    concat!($long, ".block.{}.layer.", $ffn, ".DenseReluDense.wi_0"),
-                    concat!($short, ".blk.{}.ffn_gate"),
-                ),
-                Rule::same(
-                    concat!($long, ".block.{}.layer.", $ffn, ".DenseReluDense.wi_1"),
-                    concat!($short, ".blk.{}.ffn_up"),
-                ),
-                Rule::same(
-                    concat!($long, ".block.{}.layer.", $ffn, ".DenseReluDense.wo"),
-                    concat!($short, ".blk.{}.ffn_down"),
-                ),
-                Rule::same(
-                    concat!($long, ".block.{}.layer.", $ffn, ".layer_norm"),
-                    concat!($short, ".blk.{}.ffn_norm"),
-                ),
-                Rule::same(
-                    concat!($long, ".final_layer_norm"),
-                    concat!($short, ".output_norm"),
-                ),
-            ]
-        };
-    }
-    match (side, short) {
-        ("encoder", _) => side!("encoder", "enc", "1"),
-        _ => {
-            let mut rules = side!("decoder", "dec", "2");
-            rules.extend([
-                Rule::same(
-                    "decoder.block.{}.layer.1.EncDecAttention.q",
-                    "dec.blk.{}.cross_attn_q",
-                ),
-                Rule::same(
-                    "decoder.block.{}.layer.1.EncDecAttention.k",
-                    "dec.blk.{}.cross_attn_k",
-                ),
-                Rule::same(
-                    "decoder.block.{}.layer.1.EncDecAttention.v",
-                    "dec.blk.{}.cross_attn_v",
-                ),
-                Rule::same(
-                    "decoder.block.{}.layer.1.EncDecAttention.o",
-                    "dec.blk.{}.cross_attn_output",
-                ),
-                Rule::same(
-                    "decoder.block.{}.layer.1.layer_norm",
-                    "dec.blk.{}.cross_attn_norm",
-                ),
-            ]);
-            rules
-        }
-    }
+/// The rules of one side: of each layer, `stored => canonical`, and of the norm after the layers.
+macro_rules! side {
+    ($long:literal, $short:literal, { $($stored:literal => $canonical:literal,)* }) => {
+        vec![
+            $(Rule::same(
+                concat!($long, ".block.{}.layer.", $stored),
+                concat!($short, ".blk.{}.", $canonical),
+            ),)*
+            Rule::same(
+                concat!($long, ".final_layer_norm"),
+                concat!($short, ".output_norm"),
+            ),
+        ]
+    };
+}
+
+fn encoder_rules() -> Vec<Rule> {
+    side!("encoder", "enc", {
+        "0.SelfAttention.q" => "attn_q",
+        "0.SelfAttention.k" => "attn_k",
+        "0.SelfAttention.v" => "attn_v",
+        "0.SelfAttention.o" => "attn_output",
+        "0.SelfAttention.relative_attention_bias" => "attn_rel_b",
+        "0.layer_norm" => "attn_norm",
+        "1.DenseReluDense.wi" => "ffn_up",
+        "1.DenseReluDense.wi_0" => "ffn_gate",
+        "1.DenseReluDense.wi_1" => "ffn_up",
+        "1.DenseReluDense.wo" => "ffn_down",
+        "1.layer_norm" => "ffn_norm",
+    })
+}
+
+/// Between the two the decoder looks at the encoder's output.
+fn decoder_rules() -> Vec<Rule> {
+    side!("decoder", "dec", {
+        "0.SelfAttention.q" => "attn_q",
+        "0.SelfAttention.k" => "attn_k",
+        "0.SelfAttention.v" => "attn_v",
+        "0.SelfAttention.o" => "attn_output",
+        "0.SelfAttention.relative_attention_bias" => "attn_rel_b",
+        "0.layer_norm" => "attn_norm",
+        "1.EncDecAttention.q" => "cross_attn_q",
+        "1.EncDecAttention.k" => "cross_attn_k",
+        "1.EncDecAttention.v" => "cross_attn_v",
+        "1.EncDecAttention.o" => "cross_attn_output",
+        "1.layer_norm" => "cross_attn_norm",
+        "2.DenseReluDense.wi" => "ffn_up",
+        "2.DenseReluDense.wi_0" => "ffn_gate",
+        "2.DenseReluDense.wi_1" => "ffn_up",
+        "2.DenseReluDense.wo" => "ffn_down",
+        "2.layer_norm" => "ffn_norm",
+    })
 }
 
 /// `scalable_attention` is UMT5's, which nothing reads.
 const HARMLESS: &[&str] = &["dropout_rate", "output_past", "scalable_attention"];
 
 fn declare(c: &Config) -> Result<Spec> {
-    let n_heads = c.size("num_heads")?;
+    let n_heads = c.count("num_heads")?;
     let hidden_size = c.size("d_model")?;
-    let encoder_layers = c.size("num_layers")?;
+    let encoder_layers = c.count("num_layers")?;
     // v1.1 and FLAN say `gated-gelu`, by which they mean the tanh form.
     let (kind, activation) = match c.opt_str("feed_forward_proj")?.unwrap_or("relu") {
         "relu" => (FfnKind::Plain, Activation::Relu),
@@ -228,40 +194,21 @@ fn declare(c: &Config) -> Result<Spec> {
     let tied = c.opt_bool("tie_word_embeddings")?.unwrap_or(true);
     let scales = tied && !model_type_is(c, &["mt5"]);
     let scaled = c.opt_bool("scale_decoder_outputs")?.unwrap_or(scales);
-    let start_id = c.opt_usize("decoder_start_token_id")?.unwrap_or(0);
     let spec = Spec {
         family: "t5",
         structure: Structure::EncoderDecoder(EncoderDecoder {
             encoder_layers,
-            start_id: start_id as u32,
+            start_id: c.opt_id("decoder_start_token_id")?.unwrap_or(0),
         }),
         vocab_size: c.size("vocab_size")?,
         hidden_size,
-        n_layers: c.opt_size("num_decoder_layers")?.unwrap_or(encoder_layers),
+        n_layers: c.opt_count("num_decoder_layers")?.unwrap_or(encoder_layers),
         max_len: c.opt_size("n_positions")?.unwrap_or(512),
         embedding: Embedding::default(),
-        position: Position::Relative(RelativeBias {
-            n_buckets: c.opt_size("relative_attention_num_buckets")?.unwrap_or(32),
-            max_distance: c
-                .opt_size("relative_attention_max_distance")?
-                .unwrap_or(128),
-            tables: match model_type_is(c, &["umt5"]) {
-                true => BiasTables::Each,
-                false => BiasTables::First,
-            },
-            scale: 1.0,
-        }),
+        position: Position::Relative(relative_bias(c, n_heads)?),
         attention: Attention {
-            n_heads,
-            kv_heads: n_heads,
-            head_dim: c.size("d_kv")?,
             scale: 1.0,
-            query_scale: QueryScale::None,
-            bias: AttentionBias::None,
-            clip: None,
-            qk_norm: QkNorm::None,
-            softcap: None,
-            window: Window::Unlimited,
+            ..Attention::new(n_heads, n_heads, c.size("d_kv")?)
         },
         norm: Norm {
             kind: NormKind::Rms,
@@ -275,17 +222,51 @@ fn declare(c: &Config) -> Result<Spec> {
             bias: false,
         },
         head: Head {
-            weight: match tied {
+            scale: scaled.then(|| (hidden_size as f32).powf(-0.5)),
+            ..Head::new(match tied {
                 true => HeadWeight::Tied,
                 false => HeadWeight::Own,
-            },
-            bias: false,
-            scale: scaled.then(|| (hidden_size as f32).powf(-0.5)),
-            norm: FinalNorm::Present,
-            softcap: None,
+            })
         },
     };
     c.only("is_decoder", &[json!(false)])?;
     c.finish(HARMLESS)?;
     Ok(spec)
+}
+
+/// The biases by distance, of which a table is made for every head.
+fn relative_bias(c: &Config, n_heads: usize) -> Result<RelativeBias> {
+    const BUCKETS: &str = "relative_attention_num_buckets";
+    const DISTANCE: &str = "relative_attention_max_distance";
+    let max_distance = c.opt_size(DISTANCE)?.unwrap_or(MAX_DISTANCE);
+    let most = MAX_BIASES / n_heads;
+    if !(3..=most).contains(&max_distance) {
+        return Err(c.error(
+            DISTANCE,
+            format!("{max_distance} found, 3 to {most} wanted for {n_heads} heads"),
+        ));
+    }
+    let n_buckets = c.opt_count(BUCKETS)?.unwrap_or(32);
+    Ok(RelativeBias {
+        n_buckets: checked_buckets(c, BUCKETS, n_buckets, max_distance)?,
+        max_distance,
+        tables: match model_type_is(c, &["umt5"]) {
+            true => BiasTables::Each,
+            false => BiasTables::First,
+        },
+        scale: 1.0,
+    })
+}
+
+/// How many buckets there are, as `key` says. The decoder has half of them for one distance each,
+/// all nearer than `max_distance`, the encoder a quarter in each direction: one at least.
+fn checked_buckets(c: &Config, key: &str, found: usize, max_distance: usize) -> Result<usize> {
+    let most = 2 * max_distance - 1;
+    match (4..=most).contains(&found) {
+        true => Ok(found),
+        false => Err(c.error(
+            key,
+            format!("{found} found, 4 to {most} wanted for distances up to {max_distance}"),
+        )),
+    }
 }

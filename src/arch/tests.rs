@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod bounds;
 mod published;
 
 fn config(value: &Value) -> Config {
@@ -25,6 +26,26 @@ fn spec(value: Value) -> Spec {
 fn with(mut value: Value, key: &str, new: Value) -> Value {
     value[key] = new;
     value
+}
+
+/// What a GGUF with the metadata of `spec` declares, once `change` is done to them.
+fn gguf(spec: &Spec, change: &dyn Fn(&mut serde_json::Map<String, Value>)) -> Result<Spec> {
+    let family = FAMILIES.iter().find(|f| f.name == spec.family).unwrap();
+    let gguf = family.gguf.as_ref().unwrap();
+    let mut map = (gguf.metadata)(spec);
+    map.insert(TENSORS.to_string(), json!([]));
+    change(&mut map);
+    (gguf.declare)(&Config::from_object(Path::new("x.gguf"), map))
+}
+
+/// The same with one key, written without the architecture, set.
+fn gguf_with(spec: &Spec, key: &str, value: Value) -> Result<Spec> {
+    gguf(spec, &|map| {
+        // Every architecture has this key.
+        let name = map.keys().find_map(|k| k.strip_suffix(".block_count"));
+        let name = name.unwrap().to_string();
+        map.insert(format!("{name}.{key}"), value.clone());
+    })
 }
 
 fn bloom_560m() -> Value {
@@ -139,6 +160,35 @@ fn phi3_mini(scaling: Value) -> Value {
     })
 }
 
+fn pythia_70m() -> Value {
+    json!({
+        "architectures": ["GPTNeoXForCausalLM"], "bos_token_id": 0, "eos_token_id": 0,
+        "hidden_act": "gelu", "hidden_size": 512, "initializer_range": 0.02,
+        "intermediate_size": 2048, "layer_norm_eps": 1e-05, "max_position_embeddings": 2048,
+        "model_type": "gpt_neox", "num_attention_heads": 8, "num_hidden_layers": 6,
+        "rotary_emb_base": 10000, "rotary_pct": 0.25, "tie_word_embeddings": false,
+        "torch_dtype": "float16", "use_cache": true, "use_parallel_residual": true,
+        "vocab_size": 50304
+    })
+}
+
+fn qwen3_30b() -> Value {
+    json!({
+        "architectures": ["Qwen3MoeForCausalLM"], "attention_bias": false,
+        "attention_dropout": 0.0, "bos_token_id": 151643, "decoder_sparse_step": 1,
+        "eos_token_id": 151645, "head_dim": 128, "hidden_act": "silu", "hidden_size": 2048,
+        "initializer_range": 0.02, "intermediate_size": 6144,
+        "max_position_embeddings": 40960, "max_window_layers": 48, "mlp_only_layers": [],
+        "model_type": "qwen3_moe", "moe_intermediate_size": 768, "norm_topk_prob": true,
+        "num_attention_heads": 32, "num_experts": 128, "num_experts_per_tok": 8,
+        "num_hidden_layers": 48, "num_key_value_heads": 4, "output_router_logits": false,
+        "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 1000000.0,
+        "router_aux_loss_coef": 0.001, "sliding_window": null, "tie_word_embeddings": false,
+        "torch_dtype": "bfloat16", "use_cache": true, "use_sliding_window": false,
+        "vocab_size": 151936
+    })
+}
+
 #[test]
 fn published_configurations_are_understood() {
     let bloom = spec(bloom_560m());
@@ -174,15 +224,7 @@ fn published_configurations_are_understood() {
     );
     assert_eq!(opt.embedding.width, None);
 
-    let pythia = spec(json!({
-        "architectures": ["GPTNeoXForCausalLM"], "bos_token_id": 0, "eos_token_id": 0,
-        "hidden_act": "gelu", "hidden_size": 512, "initializer_range": 0.02,
-        "intermediate_size": 2048, "layer_norm_eps": 1e-05, "max_position_embeddings": 2048,
-        "model_type": "gpt_neox", "num_attention_heads": 8, "num_hidden_layers": 6,
-        "rotary_emb_base": 10000, "rotary_pct": 0.25, "tie_word_embeddings": false,
-        "torch_dtype": "float16", "use_cache": true, "use_parallel_residual": true,
-        "vocab_size": 50304
-    }));
+    let pythia = spec(pythia_70m());
     assert_eq!(pythia.position.rope().unwrap().rotary_dim, 16);
     assert_eq!(pythia.placement, Placement::ParallelTwoNorms);
 
@@ -236,20 +278,7 @@ fn published_configurations_are_understood() {
     };
     assert_eq!((experts.count, experts.used), (8, 2));
 
-    let qwen3 = spec(json!({
-        "architectures": ["Qwen3MoeForCausalLM"], "attention_bias": false,
-        "attention_dropout": 0.0, "bos_token_id": 151643, "decoder_sparse_step": 1,
-        "eos_token_id": 151645, "head_dim": 128, "hidden_act": "silu", "hidden_size": 2048,
-        "initializer_range": 0.02, "intermediate_size": 6144,
-        "max_position_embeddings": 40960, "max_window_layers": 48, "mlp_only_layers": [],
-        "model_type": "qwen3_moe", "moe_intermediate_size": 768, "norm_topk_prob": true,
-        "num_attention_heads": 32, "num_experts": 128, "num_experts_per_tok": 8,
-        "num_hidden_layers": 48, "num_key_value_heads": 4, "output_router_logits": false,
-        "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 1000000.0,
-        "router_aux_loss_coef": 0.001, "sliding_window": null, "tie_word_embeddings": false,
-        "torch_dtype": "bfloat16", "use_cache": true, "use_sliding_window": false,
-        "vocab_size": 151936
-    }));
+    let qwen3 = spec(qwen3_30b());
     assert_eq!(qwen3.ffn.inner, 768);
 
     let glm4 = spec(json!({
@@ -378,35 +407,52 @@ fn ggufs_metadata_declare_the_same_model() {
 
 #[test]
 fn what_published_ggufs_say_and_leave_out() {
-    let declared = |spec: &Spec, change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
-        let family = FAMILIES.iter().find(|f| f.name == spec.family).unwrap();
-        let gguf = family.gguf.as_ref().unwrap();
-        let mut map = (gguf.metadata)(spec);
-        map.insert(TENSORS.to_string(), json!([]));
-        change(&mut map);
-        (gguf.declare)(&Config::from_object(Path::new("x.gguf"), map)).unwrap()
-    };
     // Phi-4's window is none.
-    let phi3 = declared(&spec(phi3_mini(json!(null))), &|map| {
-        map.insert("phi3.attention.sliding_window".to_string(), json!(0));
-    });
+    let phi3 = spec(phi3_mini(json!(null)));
+    let phi3 = gguf_with(&phi3, "attention.sliding_window", json!(0)).unwrap();
     assert_eq!(phi3.attention.window, Window::Unlimited);
     // The first Gemma 2's lack their caps and the window.
     let gemma2 = spec(gemma2_2b());
-    let bare = declared(&gemma2, &|map| {
+    let bare = gguf(&gemma2, &|map| {
         map.retain(|key, _| !key.contains("softcapping") && !key.contains("sliding_window"));
     });
+    let bare = bare.unwrap();
     assert_eq!(bare.attention, gemma2.attention);
     assert_eq!(bare.head.softcap, gemma2.head.softcap);
     // Qwen3-Coder's have no shared expert.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles/qwen3-moe");
     let config = Config::open(&root.join("config.json")).unwrap();
     let moe = (family_of(&config).unwrap().declare)(&config).unwrap();
-    let found = declared(&moe, &|map| {
-        let key = "qwen3moe.expert_shared_feed_forward_length".to_string();
-        map.insert(key, json!(0));
+    let found = gguf_with(&moe, "expert_shared_feed_forward_length", json!(0));
+    assert_eq!(found.unwrap().ffn, moe.ffn);
+    // The converters of early 2024 wrote GPT-NeoX's key for all.
+    for old in [&gemma2, &moe] {
+        let found = gguf_with(old, "use_parallel_residual", json!(true)).unwrap();
+        assert_eq!(found.placement, old.placement);
+    }
+    let pythia = spec(pythia_70m());
+    let found = gguf_with(&pythia, "use_parallel_residual", json!(false)).unwrap();
+    assert_eq!(found.placement, Placement::Pre);
+}
+
+#[test]
+fn ggufs_other_keys_of_yarn() {
+    let yarn = json!({
+        "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768
     });
-    assert_eq!(found.ffn, moe.ffn);
+    let qwen3 = spec(with(qwen3_30b(), "rope_scaling", yarn));
+    let plain = gguf(&qwen3, &|_| {}).unwrap();
+    let scaling = |spec: &Spec| spec.position.rope().unwrap().scaling.clone();
+    assert!(matches!(scaling(&plain), RopeScaling::Yarn(_)));
+    for key in ["yarn_attn_factor", "yarn_ext_factor"] {
+        let key = format!("rope.scaling.{key}");
+        let found = gguf_with(&qwen3, &key, json!(1.0));
+        assert_eq!(found.unwrap(), plain, "{key}");
+    }
+    // llama.cpp leaves YaRN out by degrees.
+    let key = "rope.scaling.yarn_ext_factor";
+    let error = gguf_with(&qwen3, key, json!(0.5)).unwrap_err().to_string();
+    assert!(error.contains(key), "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::arch::Structure;
-use crate::generate::{Limits, Sampler, Sampling, Session, SessionOptions};
+use crate::generate::{FinishReason, Limits, Sampler, Sampling, Session, SessionOptions};
 use crate::model::Model;
 use crate::nn::CacheType;
 use crate::{Error, Result};
@@ -17,6 +17,28 @@ pub enum Load {
     Prompt(usize),
     /// This many tokens, one by one.
     Generate(usize),
+}
+
+impl Load {
+    /// Tokens of the prompt after those that are in the cache: its own, or one that generation
+    /// begins with.
+    fn prompt_len(self) -> usize {
+        match self {
+            Self::Prompt(n) => n,
+            Self::Generate(_) => 1,
+        }
+    }
+
+    /// Positions that are taken when this is done after `depth` tokens.
+    pub fn positions(self, depth: usize, structure: &Structure) -> usize {
+        let prompt = depth.saturating_add(self.prompt_len());
+        let prompt = prompt.max(end(structure).len());
+        match self {
+            Self::Prompt(_) => prompt,
+            // The first token comes from the prompt's last position.
+            Self::Generate(n) => prompt.saturating_add(n.saturating_sub(1)),
+        }
+    }
 }
 
 /// Tokens for each second, one figure for each repetition.
@@ -63,22 +85,19 @@ impl Speed {
         cache_type: CacheType,
         interrupt: &Arc<AtomicBool>,
     ) -> Result<Self> {
-        // A prompt's own tokens, or one that generation begins with and all that follow.
-        let n = match load {
-            Load::Prompt(n) | Load::Generate(n) => n,
-        };
         let spec = model.spec();
         let end = end(&spec.structure);
         let options = SessionOptions {
-            ctx_size: depth + n + end.len() + 2,
+            ctx_size: load.positions(depth, &spec.structure).saturating_add(2),
             cache_type,
             chunk: SessionOptions::CHUNK,
             keep_logits: false,
             interrupt: interrupt.clone(),
             trace: None,
         };
-        let ids = plain_tokens(depth + n.max(1), spec.vocab_size, &spec.structure);
         let mut session = Session::new(model.clone(), options)?;
+        let len = depth.saturating_add(load.prompt_len());
+        let ids = plain_tokens(len, spec.vocab_size, &spec.structure);
         if depth > 0 {
             session.prompt(&prompt(&ids, &end, depth))?;
         }
@@ -113,40 +132,56 @@ impl Speed {
     }
 
     fn run(&mut self, load: Load) -> Result<f64> {
-        let new = match load {
-            Load::Prompt(n) => n,
-            Load::Generate(_) => 1,
-        };
-        let prompt = prompt(&self.ids, &self.end, self.depth + new);
-        let session = &mut self.session;
-        session.truncate(self.depth);
+        let len = self.depth.saturating_add(load.prompt_len());
+        let prompt = prompt(&self.ids, &self.end, len);
+        self.session.truncate(self.depth);
         match load {
             Load::Prompt(_) => {
                 let start = Instant::now();
                 // Where RoPE is stretched by the length, those before it may have to be run again.
-                let run = session.prompt(&prompt)?;
+                let run = self.session.prompt(&prompt)?;
                 Ok(run as f64 / start.elapsed().as_secs_f64())
             }
-            Load::Generate(n) => {
-                session.prompt(&prompt)?;
-                // The first token comes from the prompt's pass; n more take n passes.
-                let limits = Limits {
-                    max_tokens: Some(n + 1),
-                    stop_ids: Vec::new(),
-                };
-                session.answer(Sampler::new(Sampling::default(), 0), limits);
-                session.next().transpose()?;
-                let start = Instant::now();
-                let mut made = 0;
-                for id in session.by_ref() {
-                    id?;
-                    made += 1;
-                }
-                match made == n {
-                    true => Ok(n as f64 / start.elapsed().as_secs_f64()),
-                    false => Err(Error::Interrupted),
-                }
+            Load::Generate(n) => self.generate(&prompt, n),
+        }
+    }
+
+    /// Tokens for each second, of `n` that take a pass each.
+    fn generate(&mut self, prompt: &[u32], n: usize) -> Result<f64> {
+        let session = &mut self.session;
+        let structure = &session.model().spec().structure;
+        // It would read the whole prompt again: there a token that does not count comes first.
+        let has_encoder = matches!(structure, Structure::EncoderDecoder(_));
+        let limits = Limits {
+            max_tokens: Some(n.saturating_add(usize::from(has_encoder))),
+            stop_ids: Vec::new(),
+        };
+        let sampler = Sampler::new(Sampling::default(), 0);
+        session.prompt(prompt)?;
+        let mut start = Instant::now();
+        if has_encoder {
+            session.answer(sampler, limits);
+            session.next().transpose()?;
+            start = Instant::now();
+        } else {
+            // The prompt's last token is run again, which is the pass that the first token takes.
+            session.prompt(prompt)?;
+            session.answer(sampler, limits);
+        }
+        let mut made = 0;
+        for id in session.by_ref() {
+            id?;
+            made += 1;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        match session.finish_reason() {
+            _ if made == n => Ok(n as f64 / seconds),
+            Some(FinishReason::ContextFull) => {
+                let limit = session.tokens_run().len();
+                let needed = limit.saturating_add(n - made);
+                Err(Error::ContextFull { needed, limit })
             }
+            _ => Err(Error::Interrupted),
         }
     }
 }
@@ -209,13 +244,33 @@ mod tests {
         assert!(ids.iter().collect::<std::collections::HashSet<_>>().len() > 70);
     }
 
-    #[test]
-    fn a_prefix_lms_prompt_is_divided_at_its_end_and_nowhere_else() {
-        let mask = |id| Mask {
+    fn mask(id: u32) -> Mask {
+        Mask {
             id,
             then: AfterMask::RunOn,
-        };
-        let lm = |masks| Structure::Prefix(PrefixLm { start_id: 9, masks });
+        }
+    }
+
+    fn lm(masks: Vec<Mask>) -> Structure {
+        Structure::Prefix(PrefixLm { start_id: 9, masks })
+    }
+
+    #[test]
+    fn tokens_take_a_position_each_and_no_prompt_is_shorter_than_its_end() {
+        let causal = |load: Load, depth| load.positions(depth, &Structure::Causal);
+        assert_eq!(causal(Load::Prompt(512), 0), 512);
+        assert_eq!(causal(Load::Generate(512), 0), 512);
+        assert_eq!(causal(Load::Generate(1), 511), 512);
+        assert_eq!(causal(Load::Prompt(usize::MAX), 7), usize::MAX);
+        assert_eq!(causal(Load::Generate(usize::MAX), 7), usize::MAX);
+        let prefix = |load: Load, depth| load.positions(depth, &lm(vec![mask(7)]));
+        assert_eq!(prefix(Load::Prompt(24), 0), 24);
+        assert_eq!(prefix(Load::Generate(6), 0), 7);
+        assert_eq!(prefix(Load::Generate(6), 24), 30);
+    }
+
+    #[test]
+    fn a_prefix_lms_prompt_is_divided_at_its_end_and_nowhere_else() {
         let structure = lm(vec![mask(0), mask(7)]);
         let ids = plain_tokens(1000, 77, &structure);
         assert!(ids.iter().all(|id| ![0, 7, 9].contains(id) && *id < 77));

@@ -93,7 +93,7 @@ pub fn answer(
         // An answer without a token: what there is.
         Err(Error::Interrupted) => {
             session.stop(FinishReason::Interrupted);
-            session.tokens_run().len()
+            session.prompt_run()
         }
         Err(e) => return Err(e.into()),
     };
@@ -129,6 +129,7 @@ pub fn answer(
             prompt_tokens: run,
             prompt_s: (prompted - begin).as_secs_f64(),
             first_token_s: first.map(|d| d.as_secs_f64()),
+            answers: usize::from(!ids.is_empty()),
             tokens: ids.len(),
             generate_s,
             drafts: session.draft_count(),

@@ -162,7 +162,7 @@ mod tests {
         ];
         for (shell, name) in files {
             let path = folder.join(name);
-            if std::env::var_os("WICK_UPDATE").is_some() {
+            if std::env::var_os("WICK_UPDATE").is_some_and(|value| value == "1") {
                 std::fs::create_dir_all(&folder).unwrap();
                 std::fs::write(&path, script(shell).unwrap()).unwrap();
             }

@@ -10,11 +10,13 @@ use super::interrupt::remove_if_stopped;
 use super::open::Found;
 use super::progress::{HubBars, Steps};
 use super::ui::Ui;
+use crate::files::partial;
 use crate::hub::cache::CopyLock;
-use crate::hub::{Forecast, free_bytes};
+use crate::hub::free_bytes;
 use crate::load::{Opened, Origin};
+use crate::memory::Forecast;
 use crate::nn::{CacheType, Storage};
-use crate::quantize::{partial, to_gguf};
+use crate::quantize::to_gguf;
 
 /// Disk space that a copy leaves to others.
 const SPARE: u64 = 1 << 30;

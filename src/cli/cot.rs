@@ -1,10 +1,11 @@
 //! `wick run --cot`, and what is said of chains of thought.
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::exit::usage;
 use super::interrupt::Interrupt;
+use super::json::{PieceJson, TimingsJson};
 use super::open::Loaded;
 use super::output::Output;
 use super::prompt::{self, Prompt};
@@ -14,19 +15,27 @@ use super::thinker::{Thinker, Thought};
 use super::ui::Ui;
 use crate::Error;
 use crate::generate::{Cot, FinishReason};
+use crate::memory;
 
-/// `wick run --cot`: thinks about `prompt` and prints steps and answer.
+/// Refuses a vote among chains that are asked to be all the same.
+pub fn check_temperature(cot: Option<Cot>, temp: Option<f32>) -> Result<()> {
+    match (cot, temp) {
+        (Some(Cot::Vote(_)), Some(0.0)) => Err(usage(
+            "--temp 0: greedy chains are all the same, so that --cot vote:N has nothing to count; give a higher temperature, leave --temp out, or take --cot zero",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// `wick run --cot`: thinks about `question` and prints steps and answer.
 pub fn run(
     args: &RunArgs,
-    prompt: &Prompt,
+    question: &str,
     loaded: &Loaded,
     interrupt: &Interrupt,
     ui: &Ui,
     cot: Cot,
 ) -> Result<()> {
-    let Prompt::Text(question) = prompt else {
-        return Err(usage("--cot thinks about a text, not token ids"));
-    };
     let found = &loaded.found;
     let texts = args.texts(found)?;
     let system = args.answer.system.as_deref();
@@ -52,25 +61,23 @@ pub fn run(
         thinker.think(&mut session, question, &render, &mut |piece| {
             match args.output {
                 Format::Text => out.text(piece)?,
+                Format::Jsonl if !piece.is_empty() => {
+                    let piece = PieceJson {
+                        id: None,
+                        text: piece,
+                    };
+                    out.line(&serde_json::to_string(&piece)?)?;
+                }
                 Format::Json | Format::Jsonl => {}
             }
             Ok(())
         })?
     };
-    let chosen = thought.chosen();
+    let object = || object(args, loaded, &thought, thinker.seed);
     match args.output {
         Format::Text => out.end()?,
-        Format::Json | Format::Jsonl => out.line(&serde_json::to_string(&json!({
-            "model": found.name,
-            "prompt": thought.prompt,
-            "prompt_ids": thought.prompt_ids,
-            "text": chosen.text,
-            "answer": chosen.answer,
-            "votes": thought.votes,
-            "chains": thought.chains,
-            "finish_reason": chosen.finish_reason.as_str(),
-            "seed": thinker.seed,
-        }))?)?,
+        Format::Json => out.line(&serde_json::to_string_pretty(&object())?)?,
+        Format::Jsonl => out.line(&object().to_string())?,
     }
     report(&thought, ui);
     let sampling = cot.sampling(thinker.sampling);
@@ -79,6 +86,24 @@ pub fn run(
         Some(FinishReason::Interrupted) => Err(Error::Interrupted.into()),
         _ => Ok(()),
     }
+}
+
+/// What -o json prints: all that it prints of an answer but ids, which several passes share.
+fn object(args: &RunArgs, loaded: &Loaded, thought: &Thought, seed: u64) -> Value {
+    let chosen = thought.chosen();
+    json!({
+        "model": loaded.found.name,
+        "prompt": thought.prompt,
+        "prompt_ids": thought.prompt_ids,
+        "text": chosen.text,
+        "answer": chosen.answer,
+        "votes": thought.votes,
+        "chains": thought.chains,
+        "finish_reason": chosen.finish_reason.as_str(),
+        "seed": seed,
+        "timings": TimingsJson::new(loaded.load_s, args.answer.draft(), &thought.timings),
+        "peak_rss_bytes": memory::peak_rss(),
+    })
 }
 
 /// Says on stderr which answers the chains reached.

@@ -15,6 +15,7 @@ use super::output::Output;
 use super::preflight::{Purpose, Report};
 use super::progress::HubBars;
 use super::ui::Ui;
+use crate::demo;
 use crate::hub::{HubOptions, ModelRef, Plan, Preflight, fetch, plan, resolve};
 use crate::nn::Storage;
 
@@ -58,12 +59,17 @@ pub fn run(args: &DownloadArgs, ui: &Ui) -> Result<()> {
     options.exclude = args.exclude.clone();
     options.local_dir = args.local_dir.clone();
     options.force = args.force;
+    check_folder(args)?;
     if options.offline {
         check_offline(args)?;
     }
     Interrupt::install()?;
     let mut out = Output::new();
     for name in &args.models {
+        if cfg!(feature = "demo") && name == demo::NAME {
+            // As for a local model: the path that is promised on stdout is none of a download.
+            bail!("{name}: this model is in the program already; there is nothing to download");
+        }
         let reference = ModelRef::parse(name)?;
         let ModelRef::Hub(hub) = &reference else {
             bail!("{name}: this is a local model already; name a card or a hub id");
@@ -92,6 +98,18 @@ pub fn run(args: &DownloadArgs, ui: &Ui) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Models have files of the same names, of which one folder can hold but one.
+fn check_folder(args: &DownloadArgs) -> Result<()> {
+    match (&args.local_dir, args.models.len()) {
+        (Some(folder), 2..) => Err(usage(format!(
+            "--local-dir {}: one folder holds one model, and {} are named; their files have the same names; give each a folder of its own, or leave --local-dir out",
+            folder.display(),
+            args.models.len()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Offline the cache is looked at as it is, and nothing is chosen or put elsewhere.

@@ -12,6 +12,8 @@ pub struct Timings {
     pub prompt_s: f64,
     /// Seconds from the prompt's first token to the answer's first.
     pub first_token_s: Option<f64>,
+    /// Answers that have any tokens. The first of each comes from the prompt's pass.
+    pub answers: usize,
     pub tokens: usize,
     pub generate_s: f64,
     /// Tokens that were guessed.
@@ -25,6 +27,7 @@ impl Timings {
             prompt_tokens: self.prompt_tokens + other.prompt_tokens,
             prompt_s: self.prompt_s + other.prompt_s,
             first_token_s: self.first_token_s.or(other.first_token_s),
+            answers: self.answers + other.answers,
             tokens: self.tokens + other.tokens,
             generate_s: self.generate_s + other.generate_s,
             drafts: self.drafts.and(other.drafts),
@@ -36,10 +39,9 @@ impl Timings {
         rate(self.prompt_tokens, self.prompt_s)
     }
 
-    /// Generated tokens for each second. The first comes from the prompt's pass and is not
-    /// counted.
+    /// Generated tokens for each second, without those that come from the prompts' passes.
     pub fn rate(&self) -> Option<f64> {
-        rate(self.tokens.saturating_sub(1), self.generate_s)
+        rate(self.tokens.saturating_sub(self.answers), self.generate_s)
     }
 
     /// One line.
@@ -86,6 +88,24 @@ pub fn params(n: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_answers_first_token_counts_as_generated() {
+        let one = Timings {
+            answers: 1,
+            tokens: 11,
+            generate_s: 2.0,
+            ..Timings::default()
+        };
+        let empty = Timings {
+            generate_s: 1.0,
+            ..Timings::default()
+        };
+        assert_eq!(one.rate(), Some(5.0));
+        assert_eq!(one.and(one).and(one).rate(), Some(5.0));
+        assert_eq!(one.and(empty).rate(), Some(10.0 / 3.0));
+        assert_eq!(empty.rate(), None);
+    }
 
     #[test]
     fn sizes_are_rounded_to_their_unit() {

@@ -1,6 +1,7 @@
 //! Flags that several subcommands share, as they are parsed. [`super::settings`] makes them mean
 //! something.
 
+use std::num::ParseIntError;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
@@ -49,7 +50,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "TYPE")]
     pub quant: Option<Quant>,
     /// Keep the weights in this type
-    #[arg(long, value_enum, conflicts_with = "quant")]
+    #[arg(long, value_enum, ignore_case = true, conflicts_with = "quant")]
     pub dtype: Option<Dtype>,
     /// cpu, cuda, cuda:N or metal
     #[arg(long, default_value = "cpu")]
@@ -60,7 +61,9 @@ pub struct LoadArgs {
         long,
         value_name = "N",
         env = "WICK_THREADS",
-        hide_env_values = true
+        hide_env_values = true,
+        allow_negative_numbers = true,
+        value_parser = natural::<usize>("leave --threads out for the physical cores")
     )]
     pub threads: Option<usize>,
     /// Fetch and load even what the disk or the memory cannot hold
@@ -75,10 +78,10 @@ pub struct LoadArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct ContextArgs {
     /// Tokens of prompt and answer together [default: the model's, as far as memory goes]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", allow_negative_numbers = true, value_parser = ctx_size)]
     pub ctx_size: Option<usize>,
     /// Type of the KV cache [default: f32 where the weights are f32, f16 otherwise]
-    #[arg(long, value_enum, value_name = "TYPE")]
+    #[arg(long, value_enum, value_name = "TYPE", ignore_case = true)]
     pub cache_type: Option<CacheArg>,
 }
 
@@ -87,10 +90,20 @@ pub struct ContextArgs {
 #[command(next_help_heading = "Sampling (default: as the model's files say)")]
 pub struct SamplingArgs {
     /// Temperature; 0 is greedy and repeatable
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        alias = "temperature",
+        value_name = "T",
+        allow_negative_numbers = true
+    )]
     pub temp: Option<f32>,
     /// Only the K likeliest tokens; 0 for all
-    #[arg(long, value_name = "K")]
+    #[arg(
+        long,
+        value_name = "K",
+        allow_negative_numbers = true,
+        value_parser = natural::<usize>("give --top-k 0 for all tokens")
+    )]
     pub top_k: Option<usize>,
     /// Only the likeliest tokens that together reach probability P
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
@@ -102,18 +115,56 @@ pub struct SamplingArgs {
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub repeat_penalty: Option<f32>,
     /// How many tokens are recent
-    #[arg(long, value_name = "N")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = natural::<usize>("give --repeat-last-n the context's size for all tokens")
+    )]
     pub repeat_last_n: Option<usize>,
     /// Repeat the choices of an earlier run [default: random, and reported]
-    #[arg(long, value_name = "N")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = natural::<u64>("leave --seed out for a random one")
+    )]
     pub seed: Option<u64>,
+}
+
+/// Reads a number that is not negative. Where it is, as llama.cpp writes "no limit" or "random",
+/// the message says what means the same `instead`.
+fn natural<T: FromStr<Err = ParseIntError> + 'static>(
+    instead: &'static str,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text: &str| match text.parse::<T>() {
+        Ok(n) => Ok(n),
+        Err(_) if text.starts_with('-') => Err(format!("it cannot be negative; {instead}")),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// Reads a context's size.
+fn ctx_size(text: &str) -> Result<usize, String> {
+    let instead = "leave --ctx-size out for the model's own";
+    match natural(instead)(text)? {
+        0 => Err(format!("at least one token is needed; {instead}")),
+        n => Ok(n),
+    }
 }
 
 /// How an answer is asked for and where it ends.
 #[derive(Debug, Clone, Args)]
 pub struct AnswerArgs {
-    /// At most N new tokens [default: until the model or the context ends]
-    #[arg(short = 'n', long, value_name = "N")]
+    /// At most N new tokens; with --cot of each chain, whose answer may take 48 more [default:
+    /// until the model or the context ends]
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        value_parser = natural::<usize>("leave --max-tokens out for no limit")
+    )]
     pub max_tokens: Option<usize>,
     /// End the answer before this text (repeatable)
     #[arg(long, value_name = "TEXT")]
@@ -133,8 +184,9 @@ pub struct AnswerArgs {
     #[arg(long, value_name = "HOW")]
     pub cot: Option<Cot>,
     /// Guess at the next tokens and verify several in one pass: lookup takes what followed the same
-    /// words before. Answers stay what they are; copies and edits come faster
-    #[arg(long, value_enum, value_name = "KIND")]
+    /// words before. Answers are as likely as without, though rounding may turn one into another;
+    /// copies and edits come faster
+    #[arg(long, value_enum, value_name = "KIND", ignore_case = true)]
     pub draft: Option<DraftArg>,
 }
 
@@ -236,7 +288,8 @@ impl FromStr for DeviceName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':').unwrap_or((text, "0")) {
+        let text = text.to_ascii_lowercase();
+        match text.split_once(':').unwrap_or((text.as_str(), "0")) {
             ("cpu", _) if text == "cpu" => Ok(Self::Cpu),
             ("metal", _) if text == "metal" => Ok(Self::Metal),
             ("cuda", n) => n
@@ -270,9 +323,24 @@ mod tests {
     }
 
     #[test]
+    fn a_negative_number_is_answered_with_what_means_the_same() {
+        let read = natural::<usize>("leave it out");
+        assert_eq!(read("7"), Ok(7));
+        assert!(read("-1").unwrap_err().contains("leave it out"));
+        for bad in ["", "x", "1.5", "99999999999999999999999"] {
+            assert!(!read(bad).unwrap_err().contains("leave it out"), "{bad}");
+        }
+        assert_eq!(ctx_size("1"), Ok(1));
+        for bad in ["0", "-1"] {
+            assert!(ctx_size(bad).unwrap_err().contains("--ctx-size"), "{bad}");
+        }
+    }
+
+    #[test]
     fn devices_are_read_with_their_number() {
         assert_eq!("cuda:3".parse(), Ok(DeviceName::Cuda(3)));
         assert_eq!("cuda".parse(), Ok(DeviceName::Cuda(0)));
+        assert_eq!("CPU".parse(), Ok(DeviceName::Cpu));
         for bad in ["cpu:0", "cuda:", "cuda:-1", "tpu", ""] {
             assert!(bad.parse::<DeviceName>().is_err(), "{bad}");
         }

@@ -3,28 +3,24 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::exit::usage;
 use super::interrupt::Interrupt;
 use super::open::{Loaded, Texts};
 use super::output::Output;
-use super::prompt::Prompt;
 use super::run::{self, Format, RunArgs};
 use super::settings;
 use super::ui::Ui;
 use crate::Error;
 use crate::generate::{FinishReason, Sampler, infill};
+use crate::memory;
 
-/// Fills the blanks of `prompt` and prints the text.
+/// Fills the blanks of `text` and prints it.
 pub fn fill(
     args: &RunArgs,
-    prompt: &Prompt,
+    text: &str,
     loaded: &Loaded,
     interrupt: &Interrupt,
     ui: &Ui,
 ) -> Result<()> {
-    let Prompt::Text(text) = prompt else {
-        return Err(usage("--infill fills blanks in a text, not in token ids"));
-    };
     let found = &loaded.found;
     let texts = Texts::open(found, None)?;
     let tokenizer = texts.tokenizer(found)?;
@@ -39,18 +35,22 @@ pub fn fill(
         infill(&mut session, tokenizer, text, &mut sampler, &limits)?
     };
     let mut out = Output::new();
+    let object = json!({
+        "model": found.name,
+        "prompt": text,
+        "text": filled.text,
+        "ids": filled.ids,
+        "finish_reason": filled.finish.as_str(),
+        "seed": seed,
+        "peak_rss_bytes": memory::peak_rss(),
+    });
     match args.output {
         Format::Text => {
             out.text(&filled.text)?;
             out.end()?;
         }
-        Format::Json | Format::Jsonl => out.line(&serde_json::to_string(&json!({
-            "model": found.name,
-            "prompt": text,
-            "text": filled.text,
-            "finish_reason": filled.finish.as_str(),
-            "seed": seed,
-        }))?)?,
+        Format::Json => out.line(&serde_json::to_string_pretty(&object)?)?,
+        Format::Jsonl => out.line(&object.to_string())?,
     }
     if sampling.temperature > 0.0 {
         ui.line(&format!("seed {seed}"));

@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::completions;
 use super::figures::{bytes, params};
-use super::flags::{ContextArgs, HubArgs, LoadArgs};
+use super::flags::{ContextArgs, DeviceName, Dtype, HubArgs, LoadArgs, Quant};
+use super::interrupt::Interrupt;
 use super::open::{self, Found, Need, Texts};
 use super::output::Output;
 use super::preflight::Purpose;
@@ -15,8 +16,8 @@ use super::prompt::{self, Prompt};
 use super::settings;
 use super::ui::Ui;
 use crate::arch::{Position, Spec};
-use crate::bench::memory;
 use crate::load::Origin;
+use crate::memory::{self, Forecast};
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::weights::packed::Fit;
 
@@ -54,16 +55,40 @@ pub struct InspectArgs {
     /// List every tensor
     #[arg(long)]
     tensors: bool,
-    #[command(flatten)]
-    load: LoadArgs,
+    /// Forecast the memory of weights quantized while loading: int8, int4, none, or a GGUF type
+    #[arg(long, value_name = "TYPE")]
+    quant: Option<Quant>,
+    /// Forecast the memory of weights in this type
+    #[arg(long, value_enum, ignore_case = true, conflicts_with = "quant")]
+    dtype: Option<Dtype>,
+    /// Fetch even what the disk cannot hold
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     context: ContextArgs,
 }
 
+impl InspectArgs {
+    /// As if the model were loaded on the CPU.
+    fn load(&self) -> LoadArgs {
+        LoadArgs {
+            quant: self.quant,
+            dtype: self.dtype,
+            device: DeviceName::Cpu,
+            threads: None,
+            force: self.force,
+            no_quant_cache: true,
+        }
+    }
+}
+
 pub fn run(args: &InspectArgs, ui: &Ui) -> Result<()> {
+    open::check_template(args.template.as_deref())?;
+    // Ctrl-C removes what is half fetched.
+    Interrupt::install()?;
     let need = Need {
         purpose: Purpose::Read,
-        force: args.load.force,
+        force: args.force,
     };
     let found = open::find(&args.model, &args.hub, need, ui)?;
     let mut out = Output::new();
@@ -252,31 +277,25 @@ fn ids(ids: &[u32], texts: &Texts) -> String {
 
 fn memory_forecast(args: &InspectArgs, found: &Found) -> Result<String> {
     let opened = &found.opened;
-    let storage = settings::storage(&args.load);
-    let weights = memory::weight_bytes(opened, storage);
+    let storage = settings::storage(&args.load());
     let kind = settings::cache_type(&args.context, opened, storage);
     let context = settings::context(&args.context, opened, kind)?;
-    let per_token = memory::cache_bytes_per_token(&opened.spec, kind);
-    let cache = per_token.saturating_mul(context.size as u64);
+    let forecast = Forecast::new(opened, storage, kind);
+    let together = forecast.needed(context.size);
     let mut out = "memory\n".to_string();
-    row(&mut out, "weights", bytes(weights.all));
+    row(&mut out, "weights", bytes(forecast.weights));
     row(
         &mut out,
         "KV cache",
         format!(
             "{} for {} tokens, {} each ({kind:?})",
-            bytes(cache),
+            bytes(together.saturating_sub(forecast.weights)),
             context.size,
-            bytes(per_token)
+            bytes(forecast.cache_per_token)
         ),
     );
-    row(
-        &mut out,
-        "together",
-        bytes(weights.all.saturating_add(cache)),
-    );
-    if let Some(free) = memory::available() {
-        row(&mut out, "free now", bytes(free));
-    }
+    row(&mut out, "together", bytes(together));
+    let free = memory::free().map_or("the system does not say".to_string(), bytes);
+    row(&mut out, "free now", free);
     Ok(out)
 }

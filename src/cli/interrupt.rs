@@ -42,10 +42,10 @@ pub fn last_words(words: Option<&'static str>) {
     }
 }
 
-/// The process's handler of Ctrl-C (and SIGTERM, SIGHUP).
+/// The process's handler of Ctrl-C. Other signals end the process as they always do.
 #[derive(Clone, Default)]
 pub struct Interrupt {
-    /// Set by Ctrl-C while an answer is being made.
+    /// Set by a Ctrl-C that is soft.
     flag: Arc<AtomicBool>,
     /// Whether Ctrl-C only sets `flag`.
     soft: Arc<AtomicBool>,
@@ -84,19 +84,59 @@ impl Interrupt {
         self.flag.clone()
     }
 
-    /// Makes Ctrl-C stop softly until the guard is dropped; forgets an earlier Ctrl-C.
+    /// Whether there was a soft Ctrl-C, which is forgotten with this.
+    pub fn take(&self) -> bool {
+        self.flag.swap(false, Ordering::SeqCst)
+    }
+
+    /// Makes Ctrl-C soft until the guard is dropped, then as it was before. Forgets an earlier
+    /// Ctrl-C; the guard's end forgets those of its time.
     pub fn softly(&self) -> Softly {
-        self.flag.store(false, Ordering::SeqCst);
-        self.soft.store(true, Ordering::SeqCst);
-        Softly(self.clone())
+        self.take();
+        Softly {
+            before: self.soft.swap(true, Ordering::SeqCst),
+            interrupt: self.clone(),
+        }
     }
 }
 
 /// While this lives, Ctrl-C stops the answer and not the process.
-pub struct Softly(Interrupt);
+#[must_use]
+pub struct Softly {
+    interrupt: Interrupt,
+    /// Whether Ctrl-C was soft already.
+    before: bool,
+}
 
 impl Drop for Softly {
     fn drop(&mut self) {
-        self.0.soft.store(false, Ordering::SeqCst);
+        self.interrupt.soft.store(self.before, Ordering::SeqCst);
+        self.interrupt.take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn between_the_answers_of_a_chat_ctrl_c_is_soft_and_none_outlives_its_answer() {
+        // A Ctrl-C that is not soft would end the tests.
+        let interrupt = Interrupt::default();
+        let chat = interrupt.softly();
+        {
+            let _answer = interrupt.softly();
+            interrupt.signalled();
+            assert!(interrupt.flag().load(Ordering::SeqCst));
+        }
+        assert!(!interrupt.take());
+        interrupt.signalled();
+        // The next answer is not stopped by what was meant for the last one.
+        let answer = interrupt.softly();
+        assert!(!interrupt.take());
+        drop(answer);
+        assert!(interrupt.soft.load(Ordering::SeqCst));
+        drop(chat);
+        assert!(!interrupt.soft.load(Ordering::SeqCst));
     }
 }

@@ -107,6 +107,6 @@ pub fn answer<'a>(about: &About<'a>, answer: &'a Answer) -> AnswerJson<'a> {
         finish_reason: answer.finish.as_str(),
         seed: about.seed,
         timings: TimingsJson::new(about.load_s, about.draft, &answer.timings),
-        peak_rss_bytes: crate::bench::memory::peak_rss(),
+        peak_rss_bytes: crate::memory::peak_rss(),
     }
 }

@@ -107,23 +107,27 @@ fn without_blank_variable(arg: Arg) -> Arg {
     }
 }
 
-/// Reads `_` as `-` inside long flags (`--max_tokens`), up to `=` and not after `--`.
+/// Reads `_` as `-` in the names of long flags (`--max_tokens`), not after `--`.
 fn dashed_scan() -> impl FnMut(OsString) -> OsString {
     let mut values_only = false;
     move |argument| {
         values_only |= argument == "--";
         match argument.to_str() {
-            Some(text) if !values_only && text.starts_with("--") => dashed(text).into(),
+            Some(text) if !values_only => dashed(text).into(),
             _ => argument,
         }
     }
 }
 
-fn dashed(flag: &str) -> String {
-    match flag.split_once('=') {
-        Some((name, value)) => format!("{}={value}", name.replace('_', "-")),
-        None => flag.replace('_', "-"),
+/// A word of a command line, `-` for `_` in its name if it is a long flag. Behind `=` or white
+/// space there are values.
+fn dashed(word: &str) -> String {
+    if !word.starts_with("--") {
+        return word.to_string();
     }
+    let end = word.find(|c: char| c == '=' || c.is_whitespace());
+    let (name, values) = word.split_at(end.unwrap_or(word.len()));
+    format!("{}{values}", name.replace('_', "-"))
 }
 
 #[cfg(test)]
@@ -142,8 +146,13 @@ mod tests {
             given.map(|a| a.into_string().unwrap()).collect()
         };
         assert_eq!(
-            read(&["run", "--top_k=a_b", "a_b", "--", "--a_b"]),
-            ["run", "--top-k=a_b", "a_b", "--", "--a_b"]
+            read(&["run", "--top_k=a_b", "--top_p", "-a_b", "--", "--a_b"]),
+            ["run", "--top-k=a_b", "--top-p", "-a_b", "--", "--a_b"]
+        );
+        // One argument of several words, the value of another flag.
+        assert_eq!(
+            read(&["--cache_type q8_0", "--against=--cache_type q8_0"]),
+            ["--cache-type q8_0", "--against=--cache_type q8_0"]
         );
     }
 

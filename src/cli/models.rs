@@ -78,10 +78,7 @@ pub fn run(args: &ModelsArgs, ui: &Ui) -> Result<()> {
     }
     let names = card::all().map(|(_, c)| &c.name);
     let names = names.chain(card::families().map(|f| &f.name));
-    let near = match card::nearest(name, names, 3).as_slice() {
-        [] => String::new(),
-        near => format!("; did you mean {}?", near.join(" or ")),
-    };
+    let near = card::did_you_mean(&card::nearest(name, names, 3));
     bail!("no model or family is called {name:?}{near} (`wick models` lists them all)")
 }
 

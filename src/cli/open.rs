@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::copy;
 use super::exit::usage;
-use super::flags::{HubArgs, LoadArgs, ModelArgs};
+use super::flags::{CacheArg, ContextArgs, DeviceName, HubArgs, LoadArgs, ModelArgs};
 use super::preflight::{Purpose, Report};
 use super::progress::{HubBars, Steps};
 use super::settings;
@@ -54,6 +54,7 @@ pub struct Located {
 /// Finds `name`, fetching it where needed and possible.
 pub fn locate(name: &str, hub: &HubArgs, need: Need, ui: &Ui) -> Result<Located> {
     let reference = ModelRef::parse(name)?;
+    check_revision(name, &reference, hub)?;
     Ok(match &reference {
         ModelRef::Hub(of_hub) => {
             let options = HubOptions {
@@ -79,10 +80,36 @@ pub fn locate(name: &str, hub: &HubArgs, need: Need, ui: &Ui) -> Result<Located>
     })
 }
 
+/// Refuses a --revision that nothing would heed: of a model that is not the Hub's, or beside
+/// another one in the name.
+pub fn check_revision(name: &str, reference: &ModelRef, hub: &HubArgs) -> Result<()> {
+    let Some(asked) = hub.revision.as_deref() else {
+        return Ok(());
+    };
+    let ModelRef::Hub(of_hub) = reference else {
+        return Err(no_revisions(name, asked));
+    };
+    match of_hub.revision.as_deref() {
+        Some(named) if named != asked => Err(usage(format!(
+            "--revision {asked}: {name} names the revision {named} itself; leave one of the two out"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn no_revisions(name: &str, asked: &str) -> anyhow::Error {
+    usage(format!(
+        "--revision {asked}: {name} is a model of this machine, which has no revisions; leave --revision out, or name a model of the Hub"
+    ))
+}
+
 /// Finds `name`, fetching it where needed and possible, and reads its configuration.
 pub fn find(name: &str, hub: &HubArgs, need: Need, ui: &Ui) -> Result<Found> {
     // Whatever lies here under that name, which `./demo` names: without -m the embedded model is meant.
     if name == demo::NAME && (cfg!(feature = "demo") || !Path::new(name).exists()) {
+        if let Some(asked) = hub.revision.as_deref() {
+            return Err(no_revisions(name, asked));
+        }
         return Ok(Found {
             name: name.to_string(),
             path: PathBuf::from(name),
@@ -151,6 +178,28 @@ pub fn named<'a>(flags: &'a ModelArgs, ui: &Ui) -> Result<&'a str> {
         None => Err(usage(
             "which model? -m names one (or WICK_MODEL): a folder, a file, a card or a hub id; `wick models` lists the cards; this build has no demo model (feature `demo` is off)",
         )),
+    }
+}
+
+/// Refuses types that no GPU has, before a model is fetched for one.
+pub fn check_device(load: &LoadArgs, context: &ContextArgs) -> Result<()> {
+    if load.device == DeviceName::Cpu {
+        return Ok(());
+    }
+    if context.cache_type == Some(CacheArg::Q8) {
+        return Err(usage(
+            "--cache-type q8_0 is for the CPU; take f16, or leave --device out",
+        ));
+    }
+    let Storage::Quantized { layers, ends } = settings::storage(load) else {
+        return Ok(());
+    };
+    let mut encodings = [layers, ends].into_iter();
+    match encodings.find(|e| e.to_candle().is_none()) {
+        Some(encoding) => Err(usage(format!(
+            "--quant {encoding} is for the CPU; take q4_0 or q8_0, or leave --device out"
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -288,10 +337,15 @@ impl Texts {
     /// The tokenizer, which text cannot do without.
     pub fn tokenizer(&self, found: &Found) -> Result<&Tokenizer> {
         self.tokenizer.as_ref().with_context(|| {
-            format!(
-                "{}: no tokenizer is there; give token ids with --prompt-ids",
-                found.opened.path.display()
-            )
+            let path = found.opened.path.display();
+            match found.opened.origin {
+                Origin::Folder { .. } => format!(
+                    "{path}: no tokenizer is there; put the model's tokenizer.json or tokenizer.model beside its weights"
+                ),
+                Origin::Gguf(_) => format!(
+                    "{path}: no tokenizer is in it; write it anew from a folder that has tokenizer.json or tokenizer.model (`wick quantize`)"
+                ),
+            }
         })
     }
 }
@@ -307,6 +361,11 @@ fn format(name: &str) -> Option<ChatTemplate> {
 /// The largest template that is read.
 const LARGEST_TEMPLATE: u64 = 1 << 20;
 
+/// Refuses a --template that is none, before a model is fetched for it.
+pub fn check_template(name: Option<&str>) -> Result<()> {
+    name.map(template_named).transpose().map(drop)
+}
+
 /// `--template`: a format's name or a file.
 fn template_named(name: &str) -> Result<ChatTemplate> {
     if let Some(template) = format(name) {
@@ -315,11 +374,7 @@ fn template_named(name: &str) -> Result<ChatTemplate> {
     let path = PathBuf::from(name);
     if !path.is_file() {
         let known = ChatTemplate::builtin_names();
-        let near = card::nearest(name, &known, 2);
-        let near = match near.as_slice() {
-            [] => String::new(),
-            near => format!("; did you mean {}?", near.join(" or ")),
-        };
+        let near = card::did_you_mean(&card::nearest(name, &known, 2));
         return Err(usage(format!(
             "--template {name}: neither a file nor a format{near} (formats: {})",
             known.join(", ")

@@ -6,11 +6,9 @@ use super::figures::bytes;
 use super::flags::ContextArgs;
 use super::settings;
 use super::ui::Ui;
-use crate::hub::{
-    Alternative, Disk, Forecast, LEAST_CONTEXT, Offer, Outline, Plan, Preflight, all_memory,
-    alternatives, free_memory,
-};
+use crate::hub::{Alternative, Disk, LEAST_CONTEXT, Offer, Outline, Plan, Preflight, alternatives};
 use crate::load::Opened;
+use crate::memory::{self, Forecast};
 use crate::nn::Storage;
 use crate::quant::Encoding;
 
@@ -105,8 +103,11 @@ impl Report {
     fn memory(&mut self, plan: &Plan, opened: &Opened, storage: Storage) {
         let cache = settings::cache_type(&ContextArgs::default(), opened, storage);
         let forecast = Forecast::new(opened, storage, cache);
-        let free = free_memory();
-        let of_free = free.map_or(String::new(), |free| format!("; {} free", bytes(free)));
+        let free = memory::free();
+        let of_free = match free {
+            Some(free) => format!("; {} free", bytes(free)),
+            None => "; the system does not say how much memory is free".to_string(),
+        };
         self.line(
             "memory",
             format!(
@@ -163,7 +164,7 @@ impl Report {
         needed: u64,
         offers: impl FnOnce(u64) -> Vec<Alternative>,
     ) {
-        let Some(all) = all_memory().filter(|&all| all < needed) else {
+        let Some(all) = memory::all().filter(|&all| all < needed) else {
             return;
         };
         self.problems.push(format!(

@@ -10,6 +10,7 @@ use clap::Args;
 use super::exit::usage;
 use super::open::{Found, Texts};
 use crate::arch::Structure;
+use crate::files::take_at_most;
 use crate::text::{Message, Role, Specials};
 
 /// Where the prompt comes from.
@@ -25,7 +26,7 @@ pub struct PromptArgs {
     #[arg(short, long, conflicts_with = "prompt_ids")]
     pub file: Option<PathBuf>,
     /// Token ids instead of text, as 1,2,3; needs no tokenizer
-    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["raw", "system", "template"])]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["raw", "system", "template", "cot"])]
     pub prompt_ids: Vec<u32>,
     /// The prompt as it is, without a chat format
     #[arg(long, conflicts_with_all = ["system", "template"])]
@@ -80,14 +81,10 @@ pub fn read_text(path: &Path, most: u64) -> Result<String> {
 }
 
 fn text_of(source: impl Read, name: &str, most: u64) -> Result<String> {
-    let mut bytes = Vec::new();
-    source
-        .take(most + 1)
-        .read_to_end(&mut bytes)
-        .with_context(|| name.to_string())?;
-    if bytes.len() as u64 > most {
+    let bytes = take_at_most(source, most).with_context(|| name.to_string())?;
+    let Some(bytes) = bytes else {
         bail!("{name}: longer than {most} bytes");
-    }
+    };
     String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         anyhow::anyhow!("{name}: not UTF-8 text at byte {at}")
@@ -153,12 +150,12 @@ pub fn render(
     let tokenizer = texts.tokenizer(found)?;
     let ids = tokenizer.encode_prompt(&text, Specials::Parse)?;
     let structure = &found.opened.spec.structure;
-    let goes_on = !matches!(structure, Structure::EncoderDecoder(_));
+    let decoder_only = !matches!(structure, Structure::EncoderDecoder(_));
     if ids.is_empty() {
         bail!("the prompt is empty: it spells no token");
     }
     Ok(Rendered {
-        continues: template.is_none() && goes_on,
+        continues: template.is_none() && decoder_only,
         text: Some(text),
         ids,
     })

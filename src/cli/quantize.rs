@@ -16,10 +16,11 @@ use super::preflight::Purpose;
 use super::progress::Steps;
 use super::ui::Ui;
 use super::{open, threads};
+use crate::files::{check_output, folder_of, partial};
 use crate::hub::free_bytes;
 use crate::load::Opened;
 use crate::nn::Storage;
-use crate::quantize::{Written, check_output, folder_of, to_gguf};
+use crate::quantize::{Written, to_gguf};
 use crate::text::Held;
 use crate::weights::xor;
 
@@ -67,7 +68,7 @@ pub fn run(args: &QuantizeArgs, ui: &Ui) -> Result<()> {
         purpose: Purpose::Read,
         force: args.force,
     };
-    let _unfinished = remove_if_stopped(crate::quantize::partial(&args.output));
+    let _unfinished = remove_if_stopped(partial(&args.output));
     // The decrypted files, which are there while this lives.
     let mut plain = None;
     let opened = match &args.base {

@@ -1,16 +1,13 @@
 //! `wick run`: one prompt, one answer.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use candle_core::{Device, Tensor};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 
 use super::answer::{Answer, Asking, Decoder, answer};
 use super::cot;
-use super::exit::usage;
 use super::figures::Timings;
 use super::flags::{AnswerArgs, ContextArgs, ModelArgs, SamplingArgs};
 use super::infill;
@@ -19,7 +16,7 @@ use super::json::{self, About, PieceJson};
 use super::open::{self, Found, Loaded, Texts};
 use super::output::Output;
 use super::prompt::{self, Prompt, PromptArgs, Rendered};
-use super::tensor_file::TensorFile;
+use super::tensor_file::Files;
 use super::ui::Ui;
 use super::{settings, threads};
 use crate::Error;
@@ -39,11 +36,11 @@ pub struct RunArgs {
     #[command(flatten)]
     pub(super) answer: AnswerArgs,
     /// Fill the blanks of the prompt, [MASK], [sMASK] or [gMASK] (GLM), <extra_id_0> … (T5), and
-    /// print the text with them
+    /// print the text with them; -n holds for each of GLM's, for all of T5's together
     #[arg(long, conflicts_with_all = ["prompt_ids", "raw", "system", "template", "stop", "logits", "dump", "cot"])]
     infill: bool,
     /// What standard output gets
-    #[arg(short, long, value_enum, default_value = "text")]
+    #[arg(short, long, value_enum, default_value = "text", ignore_case = true)]
     pub(super) output: Format,
     /// Also write `ids` (i64 [T]) and `logits` (f32 [T, V]) of every position that was run
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "cot")]
@@ -59,9 +56,12 @@ const OUTPUT_HELP: &str = "\
 -o json prints one object: model, prompt (as rendered), prompt_ids, text, ids, finish_reason \
 (stop, length, interrupted), seed, timings (load_s, prompt_s, prompt_tokens_per_s, first_token_s, \
 generate_s, tokens_per_s; with --draft drafted_tokens, accepted_tokens and acceptance_rate in \
-draft), peak_rss_bytes. With --cot also answer, votes and chains, without ids and timings.
+draft), peak_rss_bytes. With --cot also answer, votes and chains, timings of all passes together \
+and no ids, for the text is of several passes; with --infill the ids that fill the blanks, prompt as \
+it was given, and neither prompt_ids nor timings.
 -o jsonl prints {\"id\": …, \"text\": …} for each token as it comes (text that was held back until \
-the end comes without an id), then the object of -o json.
+the end, and that of --cot, comes without an id; of --infill there are no such lines), then the \
+object of -o json.
 Without a tokenizer (--prompt-ids), text output is the answer's ids: 5,6,7.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -72,6 +72,14 @@ pub(super) enum Format {
 }
 
 impl RunArgs {
+    /// Refuses what makes sense for no model, before one is fetched.
+    fn check(&self) -> Result<()> {
+        settings::check(&self.sampling)?;
+        cot::check_temperature(self.answer.cot, self.sampling.temp)?;
+        open::check_template(self.answer.template.as_deref())?;
+        open::check_device(&self.model.load, &self.context)
+    }
+
     /// Whether the prompt goes to the model as it is.
     pub(super) fn raw(&self) -> bool {
         self.prompt.raw
@@ -87,28 +95,23 @@ impl RunArgs {
 }
 
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<()> {
+    args.check()?;
     let name = open::named(&args.model, ui)?;
     let prompt = args.prompt.read()?;
     let interrupt = Interrupt::install()?;
     let n = threads::number(args.model.load.threads)?;
-    let files = Files {
-        logits: TensorFile::open("--logits", args.logits.as_deref())?,
-        dump: TensorFile::open("--dump", args.dump.as_deref())?,
-    };
+    let files = Files::open(args.logits.as_deref(), args.dump.as_deref())?;
     threads::with(n, || {
         let loaded = open::load(name, &args.model.hub, &args.model.load, ui)?;
-        match (args.infill, args.answer.cot) {
-            (true, _) => infill::fill(args, &prompt, &loaded, &interrupt, ui),
-            (false, Some(cot)) => cot::run(args, &prompt, &loaded, &interrupt, ui, cot),
-            (false, None) => answer_one(args, &prompt, &loaded, &interrupt, files, ui),
+        match (&prompt, args.infill, args.answer.cot) {
+            (Prompt::Text(text), true, _) => infill::fill(args, text, &loaded, &interrupt, ui),
+            (Prompt::Text(text), false, Some(cot)) => {
+                cot::run(args, text, &loaded, &interrupt, ui, cot)
+            }
+            // Ids go with neither, as clap sees to.
+            _ => answer_one(args, &prompt, &loaded, &interrupt, files, ui),
         }
     })?
-}
-
-/// What is written beside the answer.
-struct Files {
-    logits: Option<TensorFile>,
-    dump: Option<TensorFile>,
 }
 
 fn answer_one(
@@ -120,28 +123,15 @@ fn answer_one(
     ui: &Ui,
 ) -> Result<()> {
     let found = &loaded.found;
-    for file in files.logits.iter().chain(&files.dump) {
-        file.check(&found.opened)?;
-    }
-    let texts = args.texts(found);
-    // A model that is asked by ids needs none of its texts to be whole.
-    let texts = match (texts, prompt) {
-        (Err(e), Prompt::Ids(_)) => {
-            ui.note(format!("no text is shown: {e:#}"));
-            Texts::none()
-        }
-        (texts, _) => texts?,
-    };
-    if !args.answer.stop.is_empty() {
-        texts.tokenizer(found).context("--stop")?;
-    }
+    files.check(&found.opened)?;
+    let texts = texts(args, prompt, found, ui)?;
     let system = args.answer.system.as_deref();
     let rendered = prompt::render(prompt, system, args.prompt.raw, found, &texts)?;
     let sampling = settings::sampling(&args.sampling, &found.opened, found.card)?;
     let seed = settings::seed(&args.sampling);
-    let trace = files.dump.is_some().then(|| Arc::new(Trace::default()));
+    let trace = files.wants_trace().then(|| Arc::new(Trace::default()));
     let mut session = session(&args.context, loaded, interrupt, ui, |options| {
-        options.keep_logits = files.logits.is_some();
+        options.keep_logits = files.wants_logits();
         options.trace = trace.clone();
     })?;
     session.set_draft(args.answer.draft());
@@ -163,21 +153,39 @@ fn answer_one(
         load_s: loaded.load_s,
         draft: args.answer.draft(),
     };
-    let answer = {
+    let printed = {
         let _soft = interrupt.softly();
-        print(args.output, &mut session, asking, &rendered, &about)?
+        print(args.output, &mut session, asking, &rendered, &about)
     };
-    if let Some(file) = files.logits {
-        file.write(logits(&session)?)?;
-    }
-    if let (Some(file), Some(trace)) = (files.dump, &trace) {
-        file.write(trace.tensors().into_iter().collect())?;
-    }
+    // Also where nobody reads the answer, or the model failed: what was run can be looked at.
+    let written = files.write(&session, trace.as_deref());
+    let answer = printed?;
+    written?;
     report(&answer, &sampling, seed, &session, ui);
     match answer.finish {
         FinishReason::Interrupted => Err(Error::Interrupted.into()),
         _ => Ok(()),
     }
+}
+
+/// What `prompt` goes through, with a tokenizer where it cannot do without.
+fn texts(args: &RunArgs, prompt: &Prompt, found: &Found, ui: &Ui) -> Result<Texts> {
+    let texts = match (args.texts(found), prompt) {
+        // A model that is asked by ids needs none of its texts to be whole.
+        (Err(e), Prompt::Ids(_)) => {
+            ui.note(format!("no text is shown: {e:#}"));
+            Texts::none()
+        }
+        (texts, _) => texts?,
+    };
+    if let Prompt::Text(_) = prompt {
+        let tokenizer = texts.tokenizer(found);
+        tokenizer.map_err(|e| anyhow!("{e}; or give token ids with --prompt-ids"))?;
+    }
+    if !args.answer.stop.is_empty() {
+        texts.tokenizer(found).context("--stop")?;
+    }
+    Ok(texts)
 }
 
 /// A session of the size and kind that the flags ask for.
@@ -270,17 +278,4 @@ pub fn figures(timings: &Timings, sampling: &Sampling, seed: u64) -> String {
         false => String::new(),
     };
     format!("{}{seed}", timings.line())
-}
-
-/// What `--logits` writes: the tokens that were run, and what the model said after each.
-fn logits(session: &Session) -> Result<HashMap<String, Tensor>> {
-    let logits = session
-        .logits()?
-        .ok_or_else(|| usage("--logits: nothing was run"))?;
-    let ids: Vec<i64> = session.tokens_run().iter().map(|&id| id.into()).collect();
-    let ids = Tensor::from_vec(ids, session.tokens_run().len(), &Device::Cpu)?;
-    Ok(HashMap::from([
-        ("ids".to_string(), ids),
-        ("logits".to_string(), logits),
-    ]))
 }

@@ -5,10 +5,10 @@ use candle_core::Device;
 
 use super::exit::usage;
 use super::flags::{ContextArgs, DeviceName, LoadArgs, SamplingArgs};
-use crate::bench::memory;
 use crate::generate::Sampling;
 use crate::hub::card::Card;
 use crate::load::Opened;
+use crate::memory;
 use crate::nn::{CacheType, Storage};
 use crate::quant::Encoding;
 
@@ -40,10 +40,15 @@ pub fn device(name: DeviceName) -> Result<Device> {
     device.with_context(|| format!("--device {feature}: the device cannot be used"))
 }
 
-/// The type of the KV cache: f32 where most weights are kept in f32, f16 otherwise.
+/// The type of the KV cache: f32 where most weights are kept in f32 or keys outgrow f16 (xPos), f16
+/// otherwise.
 pub fn cache_type(flags: &ContextArgs, opened: &Opened, storage: Storage) -> CacheType {
     if let Some(kind) = flags.cache_type {
         return kind.kind();
+    }
+    let rope = opened.spec.position.rope();
+    if rope.is_some_and(|rope| rope.decay.is_some()) {
+        return CacheType::F32;
     }
     let [mut f32s, mut all] = [0usize; 2];
     for (name, info) in opened.weights.tensors() {
@@ -66,6 +71,9 @@ pub struct ContextSize {
     pub note: Option<String>,
 }
 
+/// What is taken to be free where the system does not say.
+const USUALLY_FREE: u64 = 8 << 30;
+
 /// The context's size: as asked for, else the model's, bounded by the memory that is free.
 ///
 /// # Errors
@@ -74,13 +82,16 @@ pub fn context(flags: &ContextArgs, opened: &Opened, kind: CacheType) -> Result<
     let spec = &opened.spec;
     let per_token = memory::cache_bytes_per_token(spec, kind).max(1);
     let fits = |bytes: u64| usize::try_from(bytes / per_token).unwrap_or(usize::MAX);
-    // Where the system does not say, a common size is assumed.
-    let free = memory::available().unwrap_or(8 << 30);
     let Some(asked) = flags.ctx_size else {
-        let most = fits(free / 10 * 8).max(1);
+        let free = memory::free();
+        let why = match free {
+            Some(_) => "no more fit into the free memory",
+            None => "the system does not say how much memory is free; --ctx-size N asks for more",
+        };
+        let most = fits(free.unwrap_or(USUALLY_FREE) / 10 * 8).max(1);
         let note = (most < spec.max_len).then(|| {
             format!(
-                "the context is {most} tokens of the model's {}: no more fit into the free memory",
+                "the context is {most} tokens of the model's {}: {why}",
                 spec.max_len
             )
         });
@@ -92,7 +103,7 @@ pub fn context(flags: &ContextArgs, opened: &Opened, kind: CacheType) -> Result<
     if asked == 0 {
         return Err(usage("--ctx-size 0: at least one token is needed"));
     }
-    let all = fits(memory::total().unwrap_or(u64::MAX));
+    let all = fits(memory::all().unwrap_or(u64::MAX));
     if asked > all {
         bail!(
             "--ctx-size {asked}: its KV cache alone is larger than this machine's memory; at most {all} tokens fit"
@@ -139,7 +150,7 @@ pub fn sampling(flags: &SamplingArgs, opened: &Opened, card: Option<&Card>) -> R
 }
 
 /// Refuses what no sampling can be made of.
-fn check(flags: &SamplingArgs) -> Result<()> {
+pub fn check(flags: &SamplingArgs) -> Result<()> {
     let within = |flag: &str, value: Option<f32>, low: f32, high: f32| match value {
         Some(v) if !(low..=high).contains(&v) => {
             let most = match high {

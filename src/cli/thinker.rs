@@ -137,14 +137,14 @@ impl Thinker<'_> {
     fn begin(&self, place: &Place<'_>) -> Result<Begun> {
         let (question, language) = (place.question, place.language);
         let trigger = language.trigger();
-        let asked = match (self.cot, goes_on(place.session), self.chat) {
+        let asked = match (self.cot, is_causal(place.session), self.chat) {
             (Cot::Few, _, _) => language.after_examples(question),
             (_, false, _) => format!("{question}\n{trigger}"),
             (_, true, true) => question.to_string(),
             (_, true, false) => language.asked(question),
         };
         let prompt = (place.render)(&asked)?;
-        let begins = self.cot != Cot::Few && goes_on(place.session);
+        let begins = self.cot != Cot::Few && is_causal(place.session);
         Ok(match begins {
             true => Begun {
                 prompt: joined(&prompt, trigger),
@@ -189,7 +189,7 @@ impl Thinker<'_> {
             return Ok(chain);
         }
         let therefore = language.therefore();
-        let prompt = match goes_on(place.session) {
+        let prompt = match is_causal(place.session) {
             true => format!("{prompt}{}\n{therefore}", steps.text),
             false => {
                 let question = place.question;
@@ -214,7 +214,7 @@ impl Thinker<'_> {
         if said.finish == FinishReason::Interrupted {
             chain.finish_reason = said.finish;
         }
-        chain.answer = answer_in(&said.text);
+        chain.answer = reached(&said.text, &chain.text);
         let last = format!("\n{therefore}{}", joined_answer(language, &said.text));
         out(&last)?;
         chain.text.push_str(&last);
@@ -235,9 +235,15 @@ impl Thinker<'_> {
     }
 }
 
-/// Whether the model goes on with its prompt, so that words can be put into its mouth.
-fn goes_on(session: &Session) -> bool {
+/// Whether the answer is the prompt's own continuation, so that words can be put into the model's
+/// mouth: a prefix LM's begins after a mark, an encoder-decoder's in the decoder.
+fn is_causal(session: &Session) -> bool {
     matches!(session.model().spec().structure, Structure::Causal)
+}
+
+/// The answer that the second pass `said`; where it said none, the one that the steps end with.
+fn reached(said: &str, steps: &str) -> Option<String> {
+    answer_in(said).or_else(|| conclusion(steps))
 }
 
 /// `text` after a prompt: with a space where the prompt ends in a word or a letter's mark.
@@ -256,5 +262,21 @@ fn joined_answer(language: Language, said: &str) -> String {
     match language {
         Language::English => format!(" {said}"),
         Language::Chinese => said.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_steps_state_counts_where_the_second_pass_says_nothing() {
+        let steps = "Let's think step by step. 12 + 7 = 19. 19 - 5 = 14.";
+        let answer = |said: &str| reached(said, steps);
+        assert_eq!(answer(" 13.").as_deref(), Some("13"));
+        for nothing in ["", " ", " ...", "\u{fffd}"] {
+            assert_eq!(answer(nothing).as_deref(), Some("14"), "{nothing:?}");
+        }
+        assert_eq!(reached("", "Let's think step by step."), None);
     }
 }

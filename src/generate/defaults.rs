@@ -3,8 +3,6 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::Sampling;
 use crate::arch::Config;
 use crate::weights::gguf::Metadata;
@@ -28,21 +26,27 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    /// From `generation_config.json`, with the end ids of `config.json` where it names none. A
-    /// folder may have neither (Meta's has `params.json`).
+    /// From `generation_config.json`, with the end ids of `config.json` where it names none. Where
+    /// it is missing, older repositories have its keys in `config.json`. A folder may have neither
+    /// file (Meta's has `params.json`).
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let config = |name: &str| {
             let path = folder.join(name);
             path.is_file().then(|| Config::open(&path)).transpose()
         };
-        let mut defaults = match config("generation_config.json")? {
-            Some(config) => Self::from_config(&config)?,
+        let (own, model) = (config("generation_config.json")?, config("config.json")?);
+        Self::of_either(own.as_ref(), model.as_ref())
+    }
+
+    fn of_either(own: Option<&Config>, model: Option<&Config>) -> Result<Self> {
+        let mut defaults = match own.or(model) {
+            Some(config) => Self::from_config(config)?,
             None => Self::default(),
         };
         if defaults.stop_ids.is_empty()
-            && let Some(config) = config("config.json")?
+            && let Some(config) = model
         {
-            defaults.stop_ids = ids(&config, "eos_token_id")?;
+            defaults.stop_ids = config.ids("eos_token_id")?;
         }
         Ok(defaults)
     }
@@ -50,7 +54,7 @@ impl Defaults {
     fn from_config(c: &Config) -> Result<Self> {
         let float = |key| Ok::<_, Error>(c.opt_f64(key)?.map(|v| v as f32));
         Ok(Self {
-            stop_ids: ids(c, "eos_token_id")?,
+            stop_ids: c.ids("eos_token_id")?,
             do_sample: c.opt_bool("do_sample")?,
             temperature: float("temperature")?,
             top_k: c.opt_usize("top_k")?,
@@ -61,12 +65,14 @@ impl Defaults {
     }
 
     /// From GGUF metadata: the ids that end an answer, and `generation_config.json` where wick
-    /// kept it.
-    pub fn from_gguf(metadata: &Metadata) -> Result<Self> {
-        let mut defaults = match metadata.str(WICK_GENERATION)? {
-            Some(text) => Self::from_config(&Config::parse(metadata.path(), text)?)?,
-            None => Self::default(),
+    /// kept it; `config` is the text of the `config.json` that it kept.
+    pub fn from_gguf(metadata: &Metadata, config: Option<&str>) -> Result<Self> {
+        let parse = |text: Option<&str>| {
+            let config = text.map(|text| Config::parse(metadata.path(), text));
+            config.transpose()
         };
+        let (own, model) = (parse(metadata.str(WICK_GENERATION)?)?, parse(config)?);
+        let mut defaults = Self::of_either(own.as_ref(), model.as_ref())?;
         for name in ["eos", "eot", "eom"] {
             let id = metadata.u32(&format!("tokenizer.ggml.{name}_token_id"))?;
             defaults.stop_ids.extend(id);
@@ -89,19 +95,5 @@ impl Defaults {
             repeat_penalty: self.repetition_penalty.unwrap_or(base.repeat_penalty),
             ..base
         }
-    }
-}
-
-/// One id, a list of them, or none.
-fn ids(c: &Config, key: &str) -> Result<Vec<u32>> {
-    let one = |v: &Value| {
-        v.as_u64()
-            .and_then(|v| v.try_into().ok())
-            .ok_or_else(|| c.error(key, format!("{v} found, a token id wanted")))
-    };
-    match c.get(key) {
-        None => Ok(Vec::new()),
-        Some(Value::Array(items)) => items.iter().map(one).collect(),
-        Some(v) => Ok(vec![one(v)?]),
     }
 }

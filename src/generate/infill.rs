@@ -12,10 +12,12 @@ const MASKS: [&str; 3] = ["[MASK]", "[sMASK]", "[gMASK]"];
 /// T5 has this many sentinels.
 const SENTINELS: usize = 100;
 
-/// A text with its blanks filled, and why the last of them ended.
+/// A text with its blanks filled, the tokens that the model made for them, and why the last of them
+/// ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filled {
     pub text: String,
+    pub ids: Vec<u32>,
     pub finish: FinishReason,
 }
 
@@ -79,24 +81,29 @@ fn masks(
     }
     // What the vocabulary puts around a text, less the mask and the start that it may add itself.
     let own = |id: &u32| *id == lm.start_id || lm.masks.iter().any(|m| m.id == *id);
-    let mut text = text.to_string();
-    let mut finish = FinishReason::Stop;
-    while let Some((at, mask)) = next(&text) {
+    let mut filled = Filled {
+        text: text.to_string(),
+        ids: Vec::new(),
+        finish: FinishReason::Stop,
+    };
+    while let Some((at, mask)) = next(&filled.text) {
         let mut ids = tokenizer.prefix().to_vec();
-        ids.extend(tokenizer.encode(&text, Specials::Parse)?);
+        ids.extend(tokenizer.encode(&filled.text, Specials::Parse)?);
         ids.extend(tokenizer.suffix().iter().filter(|id| !own(id)));
         ids.push(lm.start_id);
         let (found, end) = answer(session, &ids, sampler(), limits)?;
         let piece = tokenizer.decode(&found, false);
         // A mask in an answer must not be filled in its turn, for ever.
         let piece = MASKS.iter().fold(piece, |p, m| p.replace(m, ""));
-        text.replace_range(at..at + mask.len(), piece.trim());
-        finish = end;
+        let place = at..at + mask.len();
+        filled.text.replace_range(place, piece.trim());
+        filled.ids.extend(found);
+        filled.finish = end;
         if end == FinishReason::Interrupted {
             break;
         }
     }
-    Ok(Filled { text, finish })
+    Ok(filled)
 }
 
 /// T5: the answer names each sentinel and then what belongs there.
@@ -120,6 +127,7 @@ fn sentinels(
     let (found, finish) = answer(session, &ids, sampler, limits)?;
     Ok(Filled {
         text: put_in(text, &found, &known, |ids| tokenizer.decode(ids, false)),
+        ids: found,
         finish,
     })
 }

@@ -55,7 +55,7 @@ impl Sampler {
     }
 
     /// Chooses the token after `context` from `logits` (one per token of the vocabulary).
-    /// Logits that are not numbers are never chosen.
+    /// Logits that are not numbers are never chosen, unless none is one.
     pub fn sample(&mut self, logits: &[f32], context: &[u32]) -> u32 {
         let mut logits = logits.to_vec();
         self.penalize(&mut logits, context);
@@ -140,4 +140,94 @@ fn argmax(logits: &[f32]) -> u32 {
         }
     }
     best.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Probabilities at temperature 1, as far as they are numbers: 0.6439, 0.2369, 0.0871, 0.0321.
+    const LOGITS: [f32; 5] = [2.0, 1.0, 0.0, -1.0, f32::NAN];
+
+    /// Every token that is chosen by one of 2000 seeds.
+    fn reached(sampling: &Sampling) -> Vec<u32> {
+        let choice = |seed| Sampler::new(sampling.clone(), seed).sample(&LOGITS, &[]);
+        let mut ids: Vec<u32> = (0..2000).map(choice).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
+    fn warm() -> Sampling {
+        Sampling {
+            temperature: 1.0,
+            ..Sampling::default()
+        }
+    }
+
+    #[test]
+    fn filters_leave_what_their_definitions_leave() {
+        let top_k = |k| Sampling {
+            top_k: Some(k),
+            ..warm()
+        };
+        let top_p = |p| Sampling {
+            top_p: Some(p),
+            ..warm()
+        };
+        let min_p = |temperature| Sampling {
+            temperature,
+            min_p: Some(0.1),
+            ..warm()
+        };
+        let cases: [(Sampling, &[u32]); 12] = [
+            (Sampling::default(), &[0]),
+            (warm(), &[0, 1, 2, 3]),
+            (top_k(1), &[0]),
+            (top_k(2), &[0, 1]),
+            (top_k(0), &[0, 1, 2, 3]),
+            (top_k(9), &[0, 1, 2, 3]),
+            // The token with which the sum reaches P is kept: the first has 0.64, two have 0.88,
+            // three 0.97.
+            (top_p(0.6), &[0]),
+            (top_p(0.8), &[0, 1]),
+            (top_p(0.9), &[0, 1, 2]),
+            (top_p(1.0), &[0, 1, 2, 3]),
+            // Relative to the likeliest they are 1, 0.37, 0.14 and 0.05; at temperature 0.5 these
+            // numbers' squares.
+            (min_p(1.0), &[0, 1, 2]),
+            (min_p(0.5), &[0, 1]),
+        ];
+        for (sampling, wanted) in cases {
+            assert_eq!(reached(&sampling), wanted, "{sampling:?}");
+        }
+    }
+
+    #[test]
+    fn recent_tokens_become_less_likely_whatever_their_sign() {
+        let choose = |logits: &[f32], context: &[u32], repeat_penalty, repeat_last_n| {
+            let sampling = Sampling {
+                repeat_penalty,
+                repeat_last_n,
+                ..Sampling::default()
+            };
+            Sampler::new(sampling, 0).sample(logits, context)
+        };
+        // 2/1.5 stays above 1, 2/2.5 does not.
+        let positive = [2.0, 1.0, -9.0];
+        assert_eq!(choose(&positive, &[0], 1.5, 64), 0);
+        assert_eq!(choose(&positive, &[0], 2.5, 64), 1);
+        // However often it was said, once counts.
+        assert_eq!(choose(&positive, &[0, 0, 0], 1.5, 64), 0);
+        // -1·2.5 is below -2, -1·1.5 is not.
+        let negative = [-1.0, -2.0, -9.0];
+        assert_eq!(choose(&negative, &[0], 1.5, 64), 0);
+        assert_eq!(choose(&negative, &[0], 2.5, 64), 1);
+        // Token 0 is recent where the last two tokens count, not where the last one does.
+        assert_eq!(choose(&positive, &[0, 2], 2.5, 2), 1);
+        assert_eq!(choose(&positive, &[0, 2], 2.5, 1), 0);
+        assert_eq!(choose(&positive, &[0, 2], 2.5, 0), 0);
+        // One that is outside the vocabulary is nobody's.
+        assert_eq!(choose(&positive, &[7], 2.5, 64), 0);
+    }
 }

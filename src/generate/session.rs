@@ -56,6 +56,8 @@ pub struct Session {
     kept: Vec<Tensor>,
     /// What an encoder has read: the drafts' material, though no token of the decoder's.
     source: Vec<u32>,
+    /// Tokens of the last prompt that were run.
+    prompt_run: usize,
     drafts: Drafts,
     answer: Option<Answer>,
     finish: Option<FinishReason>,
@@ -75,6 +77,7 @@ impl Session {
             last: Vec::new(),
             kept: Vec::new(),
             source: Vec::new(),
+            prompt_run: 0,
             drafts: Drafts::new(Draft::None),
             answer: None,
             finish: None,
@@ -88,7 +91,7 @@ impl Session {
         self.drafts = Drafts::new(draft);
     }
 
-    /// What the guesses of this answer came to.
+    /// What the guesses of this answer came to; nothing from the next prompt on.
     pub fn draft_count(&self) -> DraftCount {
         self.drafts.count()
     }
@@ -110,20 +113,10 @@ impl Session {
     /// # Errors
     /// [`Error::ContextFull`] before anything is run if they do not fit; [`Error::Interrupted`].
     pub fn prompt(&mut self, ids: &[u32]) -> Result<usize> {
-        let trace = self.options.trace.as_deref();
-        let decoder = self.model.encode(ids, trace, &mut self.cache)?;
-        self.source = match &decoder {
-            Some(_) => ids.to_vec(),
-            None => Vec::new(),
-        };
-        match decoder {
-            Some(decoder) => self.decoder_prompt(&decoder).map(|_| ids.len()),
-            None => self.decoder_prompt(ids),
-        }
-    }
-
-    /// As [`Self::prompt`], for the decoder's tokens.
-    fn decoder_prompt(&mut self, ids: &[u32]) -> Result<usize> {
+        self.drop_draft();
+        self.drafts.restart();
+        self.prompt_run = 0;
+        // An encoder has no cache of its own that would refuse a prompt.
         let limit = self.cache.capacity();
         if ids.len() > limit {
             return Err(Error::ContextFull {
@@ -131,6 +124,33 @@ impl Session {
                 limit,
             });
         }
+        let trace = self.options.trace.as_deref();
+        match self.model.encode(ids, trace, &mut self.cache)? {
+            Some(decoder) => {
+                self.source = ids.to_vec();
+                self.prompt_run = ids.len();
+                self.keep(&decoder)?;
+                self.run_rest(&decoder)?;
+            }
+            None => {
+                self.source.clear();
+                let kept = self.keep(ids)?;
+                let done = self.run_rest(ids);
+                self.prompt_run = self.tokens.len() - kept;
+                done?;
+            }
+        }
+        Ok(self.prompt_run)
+    }
+
+    /// How many tokens of the last prompt were run, also where that was interrupted.
+    pub fn prompt_run(&self) -> usize {
+        self.prompt_run
+    }
+
+    /// Makes `ids` the decoder's sequence: keeps what the cache holds of it, and returns how many
+    /// tokens that is.
+    fn keep(&mut self, ids: &[u32]) -> Result<usize> {
         let plan = self.model.plan(ids)?;
         let common = self
             .tokens
@@ -142,10 +162,12 @@ impl Session {
         // The last token is run again if nothing is new, for its logits.
         self.truncate(reusable.min(ids.len().saturating_sub(1)));
         self.plan = plan;
-        let new = &ids[self.tokens.len()..];
-        let n = new.len();
-        let mut done = 0;
-        while done < n {
+        Ok(self.tokens.len())
+    }
+
+    /// Runs what the cache does not hold of `ids` yet, a chunk at a time.
+    fn run_rest(&mut self, ids: &[u32]) -> Result<()> {
+        while self.tokens.len() < ids.len() {
             if self.interrupted() {
                 return Err(Error::Interrupted);
             }
@@ -155,11 +177,9 @@ impl Session {
                 // Its tokens see each other both ways.
                 end = end.max(self.plan.prefix);
             }
-            let chunk = &new[done..(done + end - begin).min(n)];
-            self.run(chunk, &[])?;
-            done += chunk.len();
+            self.run(&ids[begin..end.min(ids.len())], &[])?;
         }
-        Ok(n)
+        Ok(())
     }
 
     /// Begins an answer after the prompt; the session then iterates over its tokens.
@@ -267,7 +287,8 @@ impl Session {
             let len = self.tokens.len() + ids.len();
             if self.model.begins_anew(&self.plan, len) {
                 let all = [&self.tokens, ids].concat();
-                return self.decoder_prompt(&all).map(drop);
+                self.keep(&all)?;
+                return self.run_rest(&all);
             }
             let left = self.cache.capacity() - self.tokens.len();
             let room = match self.options.trace {
@@ -333,6 +354,9 @@ impl Session {
                 "there is nothing to continue: no prompt".to_string(),
             ));
         }
+        if !self.last.iter().any(|logit| logit.is_finite()) {
+            return Err(self.no_number());
+        }
         let Some(answer) = &mut self.answer else {
             return Ok(None);
         };
@@ -349,6 +373,17 @@ impl Session {
             self.stop(FinishReason::ContextFull);
         }
         Ok(Some(id))
+    }
+
+    /// Why no token can be chosen.
+    fn no_number(&self) -> Error {
+        let narrow = match self.options.cache_type {
+            CacheType::F32 => "",
+            _ => ", or its keys and values are too large for the cache; try --cache-type f32",
+        };
+        Error::Unsupported(format!(
+            "no token can be chosen, for none of the model's logits is a number: its weights are damaged (get or convert them again){narrow}"
+        ))
     }
 }
 

@@ -1,16 +1,17 @@
 //! Sessions over a model of three tokens whose probabilities are known.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Tensor};
 
 use super::{Draft, DraftCount, Limits, Sampler, Sampling, Session, SessionOptions};
-use crate::Result;
 use crate::arch::Spec;
 use crate::load::Opened;
 use crate::model::{Model, Pass, Rows};
 use crate::nn::{Cache, CacheType, Plan};
+use crate::{Error, Result};
 
 /// Three tokens, each chosen by the two before it, which the model remembers as a cache does.
 struct Chain {
@@ -18,6 +19,9 @@ struct Chain {
     seen: Mutex<Vec<u32>>,
     /// Tokens of each pass.
     passes: Mutex<Vec<usize>>,
+    interrupt: Arc<AtomicBool>,
+    /// As Ctrl-C does, a pass interrupts that makes so many tokens.
+    interrupt_at: AtomicUsize,
 }
 
 impl Chain {
@@ -29,6 +33,8 @@ impl Chain {
             spec,
             seen: Mutex::default(),
             passes: Mutex::default(),
+            interrupt: Arc::default(),
+            interrupt_at: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -72,6 +78,9 @@ impl Model for Chain {
             rows.drain(..rows.len() - 1);
         }
         self.passes.lock().unwrap().push(ids.len());
+        if seen.len() >= self.interrupt_at.load(Ordering::Relaxed) {
+            self.interrupt.store(true, Ordering::Relaxed);
+        }
         cache.advance(ids.len());
         let n = rows.len();
         Ok(Tensor::from_vec(rows.concat(), (n, 3), &Device::Cpu)?)
@@ -88,16 +97,19 @@ impl Model for Chain {
 
 const PROMPT: [u32; 8] = [0, 1, 2, 0, 1, 2, 0, 1];
 
-fn session(model: &Arc<Chain>, draft: Draft, ctx_size: usize) -> Session {
-    let options = SessionOptions {
+fn options(model: &Chain, ctx_size: usize) -> SessionOptions {
+    SessionOptions {
         ctx_size,
         cache_type: CacheType::F32,
         chunk: 512,
         keep_logits: true,
-        interrupt: Arc::default(),
+        interrupt: model.interrupt.clone(),
         trace: None,
-    };
-    let mut session = Session::new(model.clone(), options).unwrap();
+    }
+}
+
+fn session(model: &Arc<Chain>, draft: Draft, ctx_size: usize) -> Session {
+    let mut session = Session::new(model.clone(), options(model, ctx_size)).unwrap();
     session.set_draft(draft);
     session
 }
@@ -231,4 +243,29 @@ fn what_is_left_of_a_draft_is_gone_when_an_answer_is_stopped() {
         session.prompt(&expected).unwrap();
         assert_eq!(*model.seen.lock().unwrap(), expected);
     }
+}
+
+#[test]
+fn a_prompt_that_is_stopped_counts_what_it_ran_and_no_earlier_guesses() {
+    let model = Arc::new(Chain::new());
+    let options = SessionOptions {
+        chunk: 4,
+        ..options(&model, 512)
+    };
+    let mut session = Session::new(model.clone(), options).unwrap();
+    session.set_draft(Draft::Lookup);
+    session.prompt(&PROMPT).unwrap();
+    assert_eq!(session.prompt_run(), PROMPT.len());
+    session.answer(Sampler::new(Sampling::default(), 0), at_most(20));
+    let answer: Vec<u32> = session.by_ref().map(Result::unwrap).collect();
+    assert!(session.draft_count().drafted > 0);
+    // The cache holds the prompt of this one, and nothing of what follows it.
+    let other = (answer[0] + 1) % 3;
+    let longer = [&PROMPT[..], &[other; 40]].concat();
+    let stop_at = PROMPT.len() + 4;
+    model.interrupt_at.store(stop_at, Ordering::Relaxed);
+    let stopped = session.prompt(&longer);
+    assert!(matches!(stopped, Err(Error::Interrupted)), "{stopped:?}");
+    assert_eq!(session.prompt_run(), 4);
+    assert_eq!(session.draft_count(), DraftCount::default());
 }

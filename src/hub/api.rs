@@ -155,12 +155,7 @@ fn from_hf(http: &Http<'_>, error: HFError, asked: Asked<'_>) -> Failure {
             };
         }
         if context.error_code.is_none() && context.status.as_u16() != 404 {
-            return HubError::NotTheHub {
-                url,
-                found: "a web page".to_string(),
-                wanted: "JSON",
-            }
-            .into();
+            return HubError::web_page(url, "JSON").into();
         }
     }
     let said = Said {
@@ -308,14 +303,7 @@ pub(crate) fn files(http: &Http<'_>, repo: &RepoId, commit: &str) -> Result<Vec<
     for _ in 0..MOST_PAGES {
         let (page, next) = http.retrying(|| {
             let answer = http.get(url.clone(), Span::ALL, asked)?;
-            if answer.is_html() {
-                return Err(HubError::NotTheHub {
-                    url: answer.url(),
-                    found: "a web page".to_string(),
-                    wanted: "JSON",
-                }
-                .into());
-            }
+            answer.refuse_html("JSON")?;
             let next = answer
                 .header("link")
                 .and_then(next_page)

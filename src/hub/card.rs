@@ -190,6 +190,14 @@ pub fn nearest<S: AsRef<str>>(
     scored.into_iter().take(limit).map(|(_, s)| s).collect()
 }
 
+/// `; did you mean A or B?`, to go on a sentence with; nothing where there are no names.
+pub fn did_you_mean(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        names => format!("; did you mean {}?", names.join(" or ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::card::did_you_mean;
 use super::size::readable_bytes;
 
 /// The result of this room.
@@ -11,7 +12,7 @@ pub type Result<T, E = HubError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// Nothing is called this.
-    #[error("no model is called {name:?}; tried {}{}", tried.join(", "), near(near_names))]
+    #[error("no model is called {name:?}; tried {}{}", tried.join(", "), did_you_mean(near_names))]
     UnknownName {
         name: String,
         tried: Vec<String>,
@@ -31,7 +32,7 @@ pub enum HubError {
         "{endpoint} has no model {repo} that {} may see; check the name{}{}",
         if *has_token { "this token" } else { "an anonymous user" },
         if *has_token { "" } else { ", or set HF_TOKEN if it is private" },
-        near(near_names)
+        did_you_mean(near_names)
     )]
     RepoNotFound {
         endpoint: String,
@@ -42,7 +43,7 @@ pub enum HubError {
     /// 404 for the branch, tag or commit.
     #[error(
         "{repo} has no revision {revision:?}; check --revision{}",
-        near(near_names)
+        did_you_mean(near_names)
     )]
     RevisionNotFound {
         repo: String,
@@ -50,7 +51,10 @@ pub enum HubError {
         near_names: Vec<String>,
     },
     /// The repository has no such file.
-    #[error("{repo} has no file {file:?}{}", near(near_names))]
+    #[error(
+        "{repo} has no file {file:?}{} (`wick download --dry-run --include \"*\" {repo}` lists its files)",
+        did_you_mean(near_names)
+    )]
     FileNotFound {
         repo: String,
         file: String,
@@ -70,7 +74,10 @@ pub enum HubError {
     #[error("{what} fits several files; name one of them: {}", names.join(", "))]
     Ambiguous { what: String, names: Vec<String> },
     /// Nothing in the repository can be loaded.
-    #[error("{repo} has no weights to load (*.safetensors, *.gguf, *.bin); it has {}", found.join(", "))]
+    #[error(
+        "{repo} has no weights to load (*.safetensors, *.gguf, *.bin); it has {}; name another repository of the model, or one with GGUF files",
+        if found.is_empty() { "no files".to_string() } else { found.join(", ") }
+    )]
     NoWeights { repo: String, found: Vec<String> },
     /// 401.
     #[error(
@@ -165,7 +172,7 @@ pub enum HubError {
     },
     /// `--offline`, and something is not here.
     #[error(
-        "{model} is not complete in the cache {} and --offline (or HF_HUB_OFFLINE) forbids to fetch it; missing: {}",
+        "{model} is not complete in the cache {} and --offline (or HF_HUB_OFFLINE) forbids to fetch it; missing: {}; leave --offline (HF_HUB_OFFLINE) out to fetch them",
         cache.display(), missing.join(", ")
     )]
     Offline {
@@ -221,6 +228,15 @@ impl HubError {
         }
     }
 
+    /// A web page came in the place of what was wanted.
+    pub(crate) fn web_page(url: String, wanted: &'static str) -> Self {
+        Self::NotTheHub {
+            url,
+            found: "a web page".to_string(),
+            wanted,
+        }
+    }
+
     /// Whether what is cached may stand in: nobody who knows better could be asked.
     pub fn is_network(&self) -> bool {
         match self {
@@ -228,13 +244,6 @@ impl HubError {
             Self::Status { status, .. } => *status >= 500,
             _ => false,
         }
-    }
-}
-
-fn near(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        names => format!("; did you mean {}?", names.join(" or ")),
     }
 }
 

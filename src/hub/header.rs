@@ -1,5 +1,7 @@
 //! Where the header of a weights file ends, from its first bytes.
 
+use crate::weights::gguf::ValueType;
+
 /// What the first bytes say of where the header ends.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Header {
@@ -49,7 +51,7 @@ impl GgufWalk<'_> {
         let values = self.u64()?;
         for _ in 0..values {
             self.text()?;
-            let kind = self.u32()?;
+            let kind = self.value_type()?;
             self.value(kind)?;
         }
         for _ in 0..tensors {
@@ -98,30 +100,24 @@ impl GgufWalk<'_> {
         self.skip(n)
     }
 
-    fn value(&mut self, kind: u32) -> Result<(), Header> {
-        match kind {
-            8 => self.text(),
-            9 => {
-                let (kind, n) = (self.u32()?, self.u64()?);
-                match (scalar_bytes(kind), kind) {
-                    (Some(size), _) => self.skip(n.checked_mul(size).ok_or(Header::None)?),
-                    (None, 8) => (0..n).try_for_each(|_| self.text()),
+    fn value_type(&mut self) -> Result<ValueType, Header> {
+        ValueType::from_id(self.u32()?).ok_or(Header::None)
+    }
+
+    fn value(&mut self, kind: ValueType) -> Result<(), Header> {
+        match (kind.bytes(), kind) {
+            (Some(size), _) => self.skip(size as u64),
+            (None, ValueType::Array) => {
+                let (kind, n) = (self.value_type()?, self.u64()?);
+                match (kind.bytes(), kind) {
+                    (Some(size), _) => self.skip(n.checked_mul(size as u64).ok_or(Header::None)?),
                     // Arrays of arrays: no model has them.
-                    _ => Err(Header::None),
+                    (None, ValueType::Array) => Err(Header::None),
+                    (None, _) => (0..n).try_for_each(|_| self.text()),
                 }
             }
-            _ => self.skip(scalar_bytes(kind).ok_or(Header::None)?),
+            (None, _) => self.text(),
         }
-    }
-}
-
-fn scalar_bytes(kind: u32) -> Option<u64> {
-    match kind {
-        0 | 1 | 7 => Some(1),
-        2 | 3 => Some(2),
-        4..=6 => Some(4),
-        10..=12 => Some(8),
-        _ => None,
     }
 }
 

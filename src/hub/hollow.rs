@@ -172,14 +172,7 @@ fn ask<'h>(http: &'h Http<'_>, source: Source<'_>, span: Span) -> Result<Answer<
         file: &source.file.path,
     };
     let answer = http.get(source.url(http)?, span, asked)?;
-    if answer.is_html() {
-        return Err(HubError::NotTheHub {
-            url: answer.url(),
-            found: "a web page".to_string(),
-            wanted: "a file",
-        }
-        .into());
-    }
+    answer.refuse_html("a file")?;
     Ok(answer)
 }
 

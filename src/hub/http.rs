@@ -229,10 +229,17 @@ impl Answer<'_> {
         bare(self.response.url())
     }
 
-    /// Whether a web page came: never what we ask for.
-    pub fn is_html(&self) -> bool {
-        self.header("content-type")
-            .is_some_and(|t| t.trim_start().to_ascii_lowercase().starts_with("text/html"))
+    /// Refuses a web page, which is never what is asked for.
+    ///
+    /// # Errors
+    /// A web page came in the place of what was `wanted`.
+    pub fn refuse_html(&self, wanted: &'static str) -> Result<()> {
+        let kind = self.header("content-type").unwrap_or_default();
+        let kind = kind.trim_start().to_ascii_lowercase();
+        match kind.starts_with("text/html") {
+            true => Err(HubError::web_page(self.url(), wanted)),
+            false => Ok(()),
+        }
     }
 
     /// The next piece of the body, `None` at its end.

@@ -6,6 +6,7 @@ use super::card;
 use super::error::{HubError, Result};
 use super::name::ModelRef;
 use super::pick::{SplitName, weight_extension};
+use crate::files::folder_of;
 use crate::load::is_gguf;
 use crate::weights::xor::is_encrypted;
 
@@ -114,10 +115,7 @@ fn first_part(path: &Path, name: &str) -> Result<PathBuf> {
 /// Names in the same folder that look like the one that is not there.
 pub(crate) fn siblings(path: &Path) -> Vec<String> {
     const MOST: usize = 1000;
-    let folder = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();

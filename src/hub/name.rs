@@ -1,4 +1,6 @@
-//! What a user calls a model: a path, a card or a hub id.
+//! What a user calls a model: a path, a card, a hub id or the address of its page.
+
+mod address;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -94,6 +96,12 @@ impl RepoId {
     pub fn folder(&self) -> String {
         format!("models--{}--{}", self.org, self.name)
     }
+
+    /// The repository that a folder of the cache is of; `None` for any other folder.
+    pub fn from_folder(name: &str) -> Option<Self> {
+        let id = name.strip_prefix("models--")?.replacen("--", "/", 1);
+        Self::parse(&id).ok()
+    }
 }
 
 impl fmt::Display for RepoId {
@@ -117,7 +125,8 @@ impl fmt::Display for HubRef {
 
 impl ModelRef {
     /// Reads `PATH`, `CARD[:QUANT]` or `ORG/NAME[@REVISION][:FILE_OR_QUANT]`, in this order: what
-    /// exists here wins.
+    /// exists here wins. In an id's place may stand the address of its page, as
+    /// `https://huggingface.co/ORG/NAME` or `hf.co/ORG/NAME`, or of a tree or file below that.
     ///
     /// # Errors
     /// A name that nothing answers to, with everything that was tried and the nearest names; a
@@ -144,38 +153,42 @@ impl ModelRef {
                 tried.push(format!("the path {} ({message})", path.display()))
             }
         }
-        if spelled_as_path(text) {
+        let address = address::parse(text).transpose()?;
+        if address.is_none() && spelled_as_path(text) {
             return Err(HubError::UnknownName {
                 name: text.to_string(),
                 tried,
                 near_names: local::siblings(path),
             });
         }
-        let (id, revision, file) = split_name(text)?;
+        let (id, revision, file) = match address {
+            Some(parts) => parts,
+            None => split_name(text)?,
+        };
         if id.contains('/') {
-            let repo = RepoId::parse(id)?;
-            let card = card::find_repo(id).map(|(_, card)| card);
             return Ok(Self::Hub(HubRef {
-                repo,
+                repo: RepoId::parse(id)?,
                 revision,
                 file,
-                card,
+                card: card::find_repo(id).map(|(_, card)| card),
             }));
         }
         match card::find(id) {
             Some((_, card)) => from_card(card, revision, file),
-            None => {
-                tried.push("the cards (`wick models` lists them)".to_string());
-                tried.push("a hub id (it would be ORG/NAME)".to_string());
-                let names =
-                    card::all().flat_map(|(_, c)| std::iter::once(&c.name).chain(&c.aliases));
-                Err(HubError::UnknownName {
-                    name: text.to_string(),
-                    tried,
-                    near_names: card::nearest(id, names, 3),
-                })
-            }
+            None => Err(unknown(text, id, tried)),
         }
+    }
+}
+
+/// What is neither a path nor a card nor a hub id.
+fn unknown(text: &str, id: &str, mut tried: Vec<String>) -> HubError {
+    tried.push("the cards (`wick models` lists them)".to_string());
+    tried.push("a hub id (it would be ORG/NAME)".to_string());
+    let names = card::all().flat_map(|(_, c)| std::iter::once(&c.name).chain(&c.aliases));
+    HubError::UnknownName {
+        name: text.to_string(),
+        tried,
+        near_names: card::nearest(id, names, 3),
     }
 }
 
@@ -203,8 +216,11 @@ fn from_card(
     }))
 }
 
+/// An id with the revision and the file that are named with it.
+type NameParts<'t> = (&'t str, Option<String>, Option<FileSpec>);
+
 /// `ID[@REVISION][:FILE_OR_QUANT]`; a revision may hold `/`, a file both.
-fn split_name(text: &str) -> Result<(&str, Option<String>, Option<FileSpec>)> {
+fn split_name(text: &str) -> Result<NameParts<'_>> {
     let (left, file) = match text.split_once(':') {
         Some((left, file)) => (left, Some(file_spec(text, file)?)),
         None => (text, None),
@@ -244,6 +260,9 @@ pub(crate) fn check_revision(revision: &str) -> std::result::Result<(), &'static
     {
         return Err("the revision has an empty or dotted part");
     }
+    if cfg!(windows) && revision.split('/').any(is_special_on_windows) {
+        return Err("Windows cannot keep a revision of this name");
+    }
     Ok(())
 }
 
@@ -258,7 +277,26 @@ pub(crate) fn check_file(file: &str) -> std::result::Result<(), &'static str> {
     {
         return Err("the file's name is absolute or has an empty or dotted part");
     }
+    if cfg!(windows) && file.split('/').any(is_special_on_windows) {
+        return Err("Windows has no file of this name");
+    }
     Ok(())
+}
+
+/// Whether Windows takes a part of a path for something else than a file or folder of this name: a
+/// drive or the stream of another file (`:`), a pattern, a device, the name without its last dots
+/// and spaces.
+fn is_special_on_windows(part: &str) -> bool {
+    const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+    const PORTS: [&str; 2] = ["COM", "LPT"];
+    // A device stays one with any extension.
+    let stem = part.split('.').next().unwrap_or_default();
+    let stem = stem.trim_end().to_ascii_uppercase();
+    let mut numbers = PORTS.iter().filter_map(|port| stem.strip_prefix(*port));
+    part.contains([':', '<', '>', '"', '|', '?', '*'])
+        || part.ends_with(['.', ' '])
+        || DEVICES.contains(&stem.as_str())
+        || numbers.any(|n| n.chars().count() == 1 && "0123456789¹²³".contains(n))
 }
 
 /// Whether the text can only have been meant as a path.

@@ -75,12 +75,14 @@ impl HubOptions {
     /// As [`HubOptions::from_env`], from any source of variables.
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let var = |name: &str| var(name).filter(|value| !value.trim().is_empty());
-        let home = var("HOME")
-            .or_else(|| var("USERPROFILE"))
-            .map(PathBuf::from);
-        let expand = |text: String| match (text.strip_prefix("~/"), &home) {
-            (Some(rest), Some(home)) => home.join(rest),
-            _ => PathBuf::from(text),
+        let home = home(&var);
+        let expand = |text: String| {
+            let rest = text.strip_prefix('~');
+            let rest = rest.and_then(|rest| rest.strip_prefix(std::path::is_separator));
+            match (rest, &home) {
+                (Some(rest), Some(home)) => home.join(rest),
+                _ => PathBuf::from(text),
+            }
         };
         let hf_home = match (var("HF_HOME"), var("XDG_CACHE_HOME"), &home) {
             (Some(path), _, _) => Some(expand(path)),
@@ -138,6 +140,16 @@ impl HubOptions {
     }
 }
 
+/// The user's folder. Python minds HOME on Unix only; on Windows other systems' shells set it, and
+/// not to where Python's cache is.
+fn home(var: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let names = match cfg!(windows) {
+        true => ["USERPROFILE", "HOME"],
+        false => ["HOME", "USERPROFILE"],
+    };
+    names.into_iter().find_map(var).map(PathBuf::from)
+}
+
 fn check_endpoint(text: &str) -> Result<String> {
     let text = text.trim().trim_end_matches('/');
     let bad = |message: &str| HubError::Option {
@@ -191,6 +203,9 @@ mod tests {
             assert_eq!(with(vars).unwrap().cache, PathBuf::from(cache), "{vars:?}");
         }
         assert!(with(&[]).is_err());
+        let both = with(&[("HOME", "/h"), ("USERPROFILE", "/u")]).unwrap();
+        let home = if cfg!(windows) { "/u" } else { "/h" };
+        assert!(both.cache.starts_with(home), "{}", both.cache.display());
     }
 
     #[test]

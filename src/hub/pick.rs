@@ -6,6 +6,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::error::{HubError, Result};
 use super::name::FileSpec;
+use crate::weights::NOT_WEIGHTS;
 use crate::weights::xor::plain_name;
 
 /// Small files at the root of a repository that configuration and tokenizer may need.
@@ -215,11 +216,7 @@ fn folder_weights(names: &[String]) -> Vec<String> {
             .filter(|n| {
                 !n.contains('/') && weight_extension(n).is_some_and(|e| extensions.contains(&e))
             })
-            .filter(|n| {
-                !n.starts_with("training_args")
-                    && !n.starts_with("optimizer")
-                    && !n.starts_with("scheduler")
-            })
+            .filter(|n| !NOT_WEIGHTS.iter().any(|other| n.starts_with(other)))
             .collect();
         let main = extensions[0];
         let single = format!("{stem}.{main}");

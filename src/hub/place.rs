@@ -76,17 +76,18 @@ impl Place {
         match self {
             Self::Cache(repo) => {
                 let hash = file.hash.hex();
-                if self.here(commit, file) == Here::Not {
+                if self.here(commit, file) != Here::Visible {
                     let _lock = repo.lock(hash, http.progress)?;
                     // Another process may have fetched it while we waited.
-                    if self.here(commit, file) == Here::Not {
+                    let was = self.here(commit, file);
+                    if was == Here::Not {
                         let part = self.part(file);
                         transfer::fetch(http, source, &part, stop)?;
                         publish(&part, &repo.blob(hash))?;
                     }
-                }
-                if self.here(commit, file) != Here::Visible {
-                    repo.link(commit, &file.path, hash)?;
+                    if was != Here::Visible {
+                        repo.link(commit, &file.path, hash, was)?;
+                    }
                 }
             }
             Self::Folder(folder) => {

@@ -4,13 +4,13 @@ use super::card;
 use super::disk::Disk;
 use super::error::{HubError, Result};
 use super::fetch::Plan;
-use super::forecast::Forecast;
 use super::hollow::{Hollow, hollow, packed_bits};
 use super::options::HubOptions;
 use super::pick::gguf;
 use super::progress::Progress;
 use super::shards::lacks_shards;
 use crate::load::Opened;
+use crate::memory::Forecast;
 use crate::nn::{CacheType, Storage};
 use crate::weights::xor::plain_name;
 
@@ -114,7 +114,12 @@ pub fn alternatives(
 ) -> Vec<Alternative> {
     let context = LEAST_CONTEXT.min(opened.spec.max_len);
     let fits = |&(name, storage): &Offer| {
-        let forecast = Forecast::new(opened, storage, CacheType::F16);
+        let fades = |rope: &crate::arch::Rope| rope.decay.is_some();
+        let cache = match opened.spec.position.rope().is_some_and(fades) {
+            true => CacheType::F32,
+            false => CacheType::F16,
+        };
+        let forecast = Forecast::new(opened, storage, cache);
         (forecast.needed(context) <= memory).then_some(Alternative::Quant(name, forecast.weights))
     };
     let stored = opened.weights.tensors();

@@ -66,75 +66,92 @@ pub(crate) fn classify(
     url: String,
     asked: Asked<'_>,
 ) -> Failure {
-    let endpoint = options.endpoint.clone();
-    let repo = asked.repo().to_string();
     let has_token = options.token.is_some();
-    let retry = match (said.status, said.retry_after) {
-        (408 | 429 | 500 | 502 | 503 | 504, Some(wait)) => Retry::After(wait),
-        (408 | 429 | 500 | 502 | 503 | 504, None) => Retry::Later,
-        _ => Retry::Never,
-    };
-    // The Hub answers an anonymous user 401, mostly without a code, whether a repository is private
-    // or does not exist.
-    let is_unknown = match (said.status, said.code) {
-        (401 | 404, "RepoNotFound") => true,
-        (401, "") => !has_token,
-        _ => false,
-    };
-    let error = match (said.status, said.code, asked) {
-        (_, "GatedRepo", _) => HubError::Gated {
-            endpoint,
-            repo,
+    let error = match (said.status, said.code) {
+        (_, "GatedRepo") => HubError::Gated {
+            endpoint: options.endpoint.clone(),
+            repo: asked.repo().to_string(),
             has_token,
         },
-        _ if is_unknown => HubError::RepoNotFound {
-            endpoint,
-            repo,
-            has_token,
-            near_names: Vec::new(),
-        },
-        (401, ..) => HubError::Unauthorized {
-            endpoint,
-            repo,
-            has_token,
-        },
-        (403, ..) => HubError::Forbidden {
+        (401, code) => unauthorized(options, code, asked),
+        (403, _) => HubError::Forbidden {
             url,
             has_token,
             message: clean(said.message),
         },
-        (404, "EntryNotFound", Asked::File { file, .. }) | (404, "", Asked::File { file, .. }) => {
-            HubError::FileNotFound {
-                repo,
-                file: file.to_string(),
-                near_names: Vec::new(),
-            }
-        }
-        (404, "RevisionNotFound", Asked::Revision { revision, .. }) => HubError::RevisionNotFound {
-            repo,
-            revision: revision.to_string(),
-            near_names: Vec::new(),
-        },
-        (404, ..) => HubError::RepoNotFound {
-            endpoint,
-            repo,
-            has_token,
-            near_names: Vec::new(),
-        },
-        (429, ..) => HubError::RateLimited {
-            endpoint,
-            wait: said.retry_after.map_or_else(
-                || "it does not say for how long".to_string(),
-                |w| format!("for {} s", w.as_secs()),
-            ),
-        },
-        (status, ..) => HubError::Status {
+        (404, code) => missing(options, code, asked),
+        (429, _) => rate_limited(options, said.retry_after),
+        (status, _) => HubError::Status {
             url,
             status,
             message: clean(said.message),
         },
     };
-    Failure { error, retry }
+    Failure {
+        error,
+        retry: retry(said),
+    }
+}
+
+/// Whether a refusal may pass.
+fn retry(said: Said<'_>) -> Retry {
+    match (said.status, said.retry_after) {
+        (408 | 429 | 500 | 502 | 503 | 504, Some(wait)) => Retry::After(wait),
+        (408 | 429 | 500 | 502 | 503 | 504, None) => Retry::Later,
+        _ => Retry::Never,
+    }
+}
+
+/// Status 401: the Hub answers an anonymous user so, mostly without a code, whether a repository is
+/// private or does not exist.
+fn unauthorized(options: &HubOptions, code: &str, asked: Asked<'_>) -> HubError {
+    let has_token = options.token.is_some();
+    match code {
+        "RepoNotFound" => no_repo(options, asked),
+        "" if !has_token => no_repo(options, asked),
+        _ => HubError::Unauthorized {
+            endpoint: options.endpoint.clone(),
+            repo: asked.repo().to_string(),
+            has_token,
+        },
+    }
+}
+
+/// 404: the file, the revision or the whole repository.
+fn missing(options: &HubOptions, code: &str, asked: Asked<'_>) -> HubError {
+    match (code, asked) {
+        ("EntryNotFound" | "", Asked::File { repo, file }) => HubError::FileNotFound {
+            repo: repo.to_string(),
+            file: file.to_string(),
+            near_names: Vec::new(),
+        },
+        ("RevisionNotFound", Asked::Revision { repo, revision }) => HubError::RevisionNotFound {
+            repo: repo.to_string(),
+            revision: revision.to_string(),
+            near_names: Vec::new(),
+        },
+        _ => no_repo(options, asked),
+    }
+}
+
+fn no_repo(options: &HubOptions, asked: Asked<'_>) -> HubError {
+    HubError::RepoNotFound {
+        endpoint: options.endpoint.clone(),
+        repo: asked.repo().to_string(),
+        has_token: options.token.is_some(),
+        near_names: Vec::new(),
+    }
+}
+
+/// 429.
+fn rate_limited(options: &HubOptions, wait: Option<Duration>) -> HubError {
+    HubError::RateLimited {
+        endpoint: options.endpoint.clone(),
+        wait: match wait {
+            Some(wait) => format!("for {} s", wait.as_secs()),
+            None => "it does not say for how long".to_string(),
+        },
+    }
 }
 
 /// Waits between attempts: doubling, with jitter, or as long as the server asks.

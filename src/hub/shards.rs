@@ -1,9 +1,7 @@
 //! Weights spread over several files, as `*.index.json` says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
-
-use serde::Deserialize;
 
 use super::api::RemoteFile;
 use super::error::{HubError, Result};
@@ -11,9 +9,8 @@ use super::fetch::Plan;
 use super::name::check_file;
 use super::pick::{Picked, globs};
 use super::place::Place;
-
-/// The largest index of shards that is read.
-const INDEX_BYTES: u64 = 64 << 20;
+use crate::Error;
+use crate::weights::Index;
 
 /// Shards that the index names and the names alone did not show, but for those that `exclude`
 /// (`--exclude`) leaves out.
@@ -67,10 +64,6 @@ pub(crate) fn missing_shards(picked: &Picked, folder: &Path) -> Result<Vec<Strin
 
 /// The files that the picked index of shards, if there is one, spreads the weights over.
 fn indexed_shards(picked: &Picked, folder: &Path) -> Result<BTreeSet<String>> {
-    #[derive(Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
     let Some(index) = picked.files.iter().find(|n| n.ends_with(".index.json")) else {
         return Ok(BTreeSet::new());
     };
@@ -79,23 +72,17 @@ fn indexed_shards(picked: &Picked, folder: &Path) -> Result<BTreeSet<String>> {
         file: path.display().to_string(),
         message,
     };
-    let size = std::fs::metadata(&path)
-        .map_err(|e| HubError::io(&path, e))?
-        .len();
-    if size > INDEX_BYTES {
-        return Err(bad(format!(
-            "an index of {size} bytes; the largest that is read has {INDEX_BYTES}"
-        )));
-    }
-    let text = std::fs::read(&path).map_err(|e| HubError::io(&path, e))?;
-    let index: Index = serde_json::from_slice(&text)
-        .map_err(|e| bad(format!("it is not an index of shards: {e}")))?;
-    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+    let index = Index::read(&path).map_err(|e| match e {
+        Error::Io { path, source } => HubError::io(path, source),
+        Error::Format { message, .. } => bad(message),
+        other => bad(other.to_string()),
+    })?;
+    let shards = index.names();
     match shards.iter().find(|shard| check_file(shard).is_err()) {
         Some(shard) => Err(bad(format!(
             "it names the shard {:?}",
             super::error::clean(shard)
         ))),
-        None => Ok(shards),
+        None => Ok(shards.into_iter().map(str::to_string).collect()),
     }
 }

@@ -8,7 +8,7 @@ use reqwest::{StatusCode, Url};
 
 use super::api::RemoteFile;
 use super::error::{HubError, Result};
-use super::http::{Http, Span};
+use super::http::{Answer, Http, Span};
 use super::name::RepoId;
 use super::partial::Partial;
 use super::progress::Event;
@@ -117,41 +117,10 @@ fn attempt(
         file: &file.path,
     };
     let mut answer = http.get(source.url(http)?, span, asked)?;
-    if answer.is_html() && !file.path.ends_with(".html") {
-        return Err(HubError::NotTheHub {
-            url: answer.url(),
-            found: "a web page".to_string(),
-            wanted: "a file",
-        }
-        .into());
+    if !file.path.ends_with(".html") {
+        answer.refuse_html("a file")?;
     }
-    let goes_on = answer.status() == StatusCode::PARTIAL_CONTENT
-        && answer.header("content-range").and_then(range_start) == Some(partial.len);
-    if !goes_on {
-        if answer.status() != StatusCode::OK {
-            // 416, or a range that was not asked for: our beginning is of no use to this server.
-            partial.restart()?;
-            http.progress.event(Event::Restarted { file: &file.path });
-            let error = HubError::Status {
-                url: answer.url(),
-                status: answer.status().as_u16(),
-                message: "a range that cannot be used".to_string(),
-            };
-            return Err(Failure {
-                error,
-                retry: Retry::Later,
-            });
-        }
-        if partial.len > 0 {
-            partial.restart()?;
-            http.progress.event(Event::Restarted { file: &file.path });
-        }
-    }
-    if let Some(length) = answer.content_length()
-        && length.checked_add(partial.len) != Some(file.size)
-    {
-        return Err(wrong_length(file, length.saturating_add(partial.len)).into());
-    }
+    agree(http, file, partial, &answer)?;
     loop {
         if stop.load(Ordering::Relaxed) {
             return Err(stopped(file, partial.len).into());
@@ -181,6 +150,41 @@ fn attempt(
                 });
             }
         }
+    }
+}
+
+/// Makes the part end where the answer begins, which then has just what is missing.
+fn agree(
+    http: &Http<'_>,
+    file: &RemoteFile,
+    partial: &mut Partial<'_>,
+    answer: &Answer<'_>,
+) -> Result<(), Failure> {
+    let status = answer.status();
+    let goes_on = status == StatusCode::PARTIAL_CONTENT
+        && answer.header("content-range").and_then(range_start) == Some(partial.len);
+    let is_usable = goes_on || status == StatusCode::OK;
+    if !is_usable || !goes_on && partial.len > 0 {
+        partial.restart()?;
+        http.progress.event(Event::Restarted { file: &file.path });
+    }
+    if !is_usable {
+        // 416, or a range that was not asked for: our beginning is of no use to this server.
+        let error = HubError::Status {
+            url: answer.url(),
+            status: status.as_u16(),
+            message: "a range that cannot be used".to_string(),
+        };
+        return Err(Failure {
+            error,
+            retry: Retry::Later,
+        });
+    }
+    match answer.content_length() {
+        Some(length) if length.checked_add(partial.len) != Some(file.size) => {
+            Err(wrong_length(file, length.saturating_add(partial.len)).into())
+        }
+        _ => Ok(()),
     }
 }
 

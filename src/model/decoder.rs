@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Model, Pass, ROPE_FREQS, Rows};
+use super::{Model, Pass, ROPE_FREQS, Rows, check_ids};
 use crate::arch::{FinalNorm, Position, Rope, RopeScaling, Spec};
 use crate::nn::attention::{Direction, ScoreBias};
 use crate::nn::{
@@ -94,11 +94,11 @@ impl Decoder {
             None => None,
         };
         let rotary = match spec.position.rope() {
-            Some(rope) => Some(Rotary::new(&with_divisors(rope, builder)?)),
+            Some(rope) => Some(turned(builder, spec, &with_divisors(rope, builder)?)?),
             None => None,
         };
         let windowed = match &spec.position {
-            Position::RopeByWindow { windowed, .. } => Some(Rotary::new(windowed)),
+            Position::RopeByWindow { windowed, .. } => Some(turned(builder, spec, windowed)?),
             _ => None,
         };
         let places = places(builder, spec)?;
@@ -182,6 +182,22 @@ fn site(builder: &Builder<'_>, spec: &Spec, layer: usize) -> Result<Site> {
     })
 }
 
+/// The rotary embedding of a head, which must have the pairs that `rope` turns.
+fn turned(builder: &Builder<'_>, spec: &Spec, rope: &Rope) -> Result<Rotary> {
+    let (dim, head_dim) = (rope.rotary_dim, spec.attention.head_dim);
+    let most = match spec.position {
+        Position::Rope2d(_) => head_dim / 2,
+        _ => head_dim,
+    };
+    if dim.is_multiple_of(2) && dim <= most {
+        return Ok(Rotary::new(rope));
+    }
+    let message = format!(
+        "RoPE turns {dim} of a head's {head_dim} dimensions; an even number up to {most} is wanted"
+    );
+    Err(Error::format(builder.weights.checkpoint().path(), message))
+}
+
 /// GGUF keeps Llama 3's scaling as a tensor of divisors.
 fn with_divisors(rope: &Rope, builder: &Builder<'_>) -> Result<Rope> {
     let mut rope = rope.clone();
@@ -226,16 +242,12 @@ impl Model for Decoder {
     }
 
     fn new_cache(&self, kind: CacheType, capacity: usize) -> Result<Cache> {
-        let decay = self
-            .spec
-            .position
-            .rope()
-            .and_then(|rope| rope.decay.as_ref());
-        if kind == CacheType::Q8 && decay.is_some() {
-            // Its factors, within one block, lie further apart than eight bits reach.
-            return Err(Error::Unsupported(
-                "q8_0 keys are too coarse for this model's xPos; take --cache-type f16".to_string(),
-            ));
+        let fades = |rope: &Rope| rope.decay.is_some();
+        if kind != CacheType::F32 && self.spec.position.rope().is_some_and(fades) {
+            // Its factors on keys reach 2·10^4 at the end of the context and as little as the
+            // inverse of that at its beginning.
+            let message = "this model's xPos makes keys too large for f16 and too uneven for q8_0; take --cache-type f32";
+            return Err(Error::Unsupported(message.to_string()));
         }
         // Where positions are learned, there are no more than were learned.
         let capacity = match self.spec.position {
@@ -253,11 +265,7 @@ impl Model for Decoder {
     }
 
     fn forward(&self, ids: &[u32], pass: Pass<'_>, cache: &mut Cache) -> Result<Tensor> {
-        if ids.is_empty() {
-            return Err(Error::Text(
-                "there is nothing to run: no tokens".to_string(),
-            ));
-        }
+        check_ids(ids)?;
         cache.reserve(ids.len())?;
         let step = self.step(cache.len(), ids.len(), pass);
         let mut x = self.embedding.lookup(ids)?;

@@ -1,4 +1,4 @@
-//! Whole models: the causal decoder, behind the trait that generation uses.
+//! Whole models: the decoder and the encoder-decoder, behind the trait that generation uses.
 
 mod decoder;
 mod seq2seq;
@@ -12,9 +12,9 @@ pub use decoder::Decoder;
 pub use seq2seq::Seq2Seq;
 pub use tensors::{ROPE_FREQS, check_tensors};
 
-use crate::Result;
 use crate::arch::Spec;
 use crate::nn::{Cache, CacheType, Plan, Trace};
+use crate::{Error, Result};
 
 /// For which of a step's positions logits are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,4 +79,14 @@ pub trait Model: Send + Sync {
 
     /// Number of weights.
     fn n_params(&self) -> usize;
+}
+
+/// Refuses a pass over no tokens.
+fn check_ids(ids: &[u32]) -> Result<()> {
+    match ids.is_empty() {
+        true => Err(Error::Text(
+            "there is nothing to run: no tokens".to_string(),
+        )),
+        false => Ok(()),
+    }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{Model, Pass, Rows};
-use crate::arch::{BiasTables, EncoderDecoder, Position, Spec};
+use super::{Model, Pass, Rows, check_ids};
+use crate::arch::{BiasTables, EncoderDecoder, Position, Side, Spec};
 use crate::nn::attention::{Direction, ScoreBias};
 use crate::nn::{
     Block, Builder, Cache, CacheType, Embedding, LayerCache, Memory, Norm, Over, Plan, RotaryTable,
@@ -32,23 +32,24 @@ struct Stack {
 }
 
 impl Stack {
-    /// Loads `n_layers` layers named `{side}.blk.N`.
+    /// Loads one side's `n_layers` layers.
     fn load(
         builder: &Builder<'_>,
         spec: &Spec,
-        side: &str,
+        side: Side,
         n_layers: usize,
         progress: &mut dyn FnMut(),
     ) -> Result<Self> {
         let (direction, over) = match side {
-            "enc" => (Direction::Both, Over::Itself),
-            _ => (Direction::Backward, Over::Memory),
+            Side::Encoder => (Direction::Both, Over::Itself),
+            Side::Decoder => (Direction::Backward, Over::Memory),
         };
+        let side = side.prefix();
         let mut bias = None;
         let mut blocks = Vec::new();
         for layer in 0..n_layers {
             progress();
-            let prefix = format!("{side}.blk.{layer}");
+            let prefix = format!("{side}blk.{layer}");
             if let Position::Relative(tables) = spec.position
                 && (layer == 0 || tables.tables == BiasTables::Each)
             {
@@ -64,7 +65,7 @@ impl Stack {
             };
             blocks.push(Block::load(builder, spec, site)?);
         }
-        let norm = builder.norm(&format!("{side}.output_norm"), spec.hidden_size, spec.norm)?;
+        let norm = builder.norm(&format!("{side}output_norm"), spec.hidden_size, spec.norm)?;
         Ok(Self { blocks, norm })
     }
 }
@@ -87,8 +88,9 @@ impl Seq2Seq {
             progress(done, all);
             done += 1;
         };
-        let encoder = Stack::load(builder, spec, "enc", sides.encoder_layers, &mut step)?;
-        let decoder = Stack::load(builder, spec, "dec", spec.n_layers, &mut step)?;
+        let mut load = |side, n_layers| Stack::load(builder, spec, side, n_layers, &mut step);
+        let encoder = load(Side::Encoder, sides.encoder_layers)?;
+        let decoder = load(Side::Decoder, spec.n_layers)?;
         builder.weights.finish()?;
         progress(all, all);
         Ok(Self {
@@ -134,12 +136,8 @@ impl Model for Seq2Seq {
         trace: Option<&Trace>,
         cache: &mut Cache,
     ) -> Result<Option<Vec<u32>>> {
+        check_ids(prompt)?;
         let len = prompt.len();
-        if len == 0 {
-            return Err(Error::Text(
-                "there is nothing to run: no tokens".to_string(),
-            ));
-        }
         // The whole prompt sees itself both ways.
         let plan = Plan {
             prompt_len: len,
@@ -171,6 +169,7 @@ impl Model for Seq2Seq {
     }
 
     fn forward(&self, ids: &[u32], pass: Pass<'_>, cache: &mut Cache) -> Result<Tensor> {
+        check_ids(ids)?;
         cache.reserve(ids.len())?;
         let Some(memory) = &cache.memory else {
             return Err(Error::Text(

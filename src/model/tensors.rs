@@ -5,7 +5,7 @@
 use crate::Result;
 use crate::arch::{
     AttentionBias, BiasTables, FfnKind, FinalNorm, HeadWeight, NormKind, Placement, Position,
-    QkNorm, Spec, Structure,
+    QkNorm, Side, Spec, Structure,
 };
 use crate::weights::Weights;
 
@@ -22,14 +22,17 @@ pub fn check_tensors(weights: &Weights, spec: &Spec) -> Result<()> {
     wanted.embedding()?;
     match spec.structure {
         Structure::EncoderDecoder(sides) => {
-            for (side, n_layers) in [("enc.", sides.encoder_layers), ("dec.", spec.n_layers)] {
-                wanted.layers(side, n_layers)?;
-                let name = format!("{side}output_norm");
+            for (side, n_layers) in [
+                (Side::Encoder, sides.encoder_layers),
+                (Side::Decoder, spec.n_layers),
+            ] {
+                wanted.layers(Some(side), n_layers)?;
+                let name = format!("{}output_norm", side.prefix());
                 wanted.norm(&name, spec.hidden_size, spec.norm.kind)?;
             }
         }
         Structure::Causal | Structure::Prefix(_) => {
-            wanted.layers("", spec.n_layers)?;
+            wanted.layers(None, spec.n_layers)?;
             wanted.decoder()?;
         }
     }
@@ -106,28 +109,28 @@ impl Wanted<'_> {
         }
     }
 
-    /// The layers `{side}blk.N`.
-    fn layers(&self, side: &str, n_layers: usize) -> Result<()> {
+    /// The layers of one side, or of a model that has no sides.
+    fn layers(&self, side: Option<Side>, n_layers: usize) -> Result<()> {
         for layer in 0..n_layers {
-            let prefix = format!("{side}blk.{layer}");
+            let prefix = format!("{}blk.{layer}", side.map_or("", Side::prefix));
             if let Position::Relative(bias) = self.spec.position
                 && (layer == 0 || bias.tables == BiasTables::Each)
             {
                 let name = format!("{prefix}.attn_rel_b");
                 self.matrix(&name, bias.n_buckets, self.spec.attention.n_heads)?;
             }
-            self.layer(&prefix, side == "dec.")?;
+            self.layer(&prefix, side)?;
         }
         Ok(())
     }
 
-    /// One layer; `cross` if it looks at an encoder's output too.
-    fn layer(&self, prefix: &str, cross: bool) -> Result<()> {
+    /// One layer; on the decoder's side it looks at the encoder's output too.
+    fn layer(&self, prefix: &str, side: Option<Side>) -> Result<()> {
         let (hidden, kind) = (self.spec.hidden_size, self.spec.norm.kind);
         let norm = |part: &str| self.norm(&format!("{prefix}.{part}"), hidden, kind);
         norm("attn_norm")?;
         self.attention(&format!("{prefix}.attn"))?;
-        if cross {
+        if side == Some(Side::Decoder) {
             norm("cross_attn_norm")?;
             self.attention(&format!("{prefix}.cross_attn"))?;
         }

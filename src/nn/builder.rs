@@ -118,7 +118,7 @@ impl<'a> Builder<'a> {
     }
 
     /// An error that does not say so yet is one of the tensor `name`.
-    fn named(&self, name: &str, error: Error) -> Error {
+    pub(super) fn named(&self, name: &str, error: Error) -> Error {
         match error {
             Error::Unsupported(message) => {
                 Error::tensor(self.weights.checkpoint().path(), name, message)

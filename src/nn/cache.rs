@@ -1,8 +1,12 @@
 //! The KV cache: keys and values of the tokens so far, written in place.
 
-use candle_core::{DType, Device, Tensor};
+mod device;
+
+use candle_core::{DType, Device};
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+
+pub use device::DevicePlane;
 
 use crate::arch::Attention;
 use crate::quant::Zeros;
@@ -51,8 +55,11 @@ pub struct Memory {
 pub enum LayerCache {
     /// In host memory, read by our attention.
     Host { keys: Plane, values: Plane },
-    /// On a GPU: `[kv_heads, capacity, head_dim]` each.
-    Device { keys: Tensor, values: Tensor },
+    /// On a GPU, read by tensor operations.
+    Device {
+        keys: DevicePlane,
+        values: DevicePlane,
+    },
 }
 
 /// Vectors of `head_dim` numbers for `kv_heads` heads and `capacity` positions, in the order of
@@ -106,13 +113,8 @@ impl Plane {
                 ),
             })
         };
-        let store = store().map_err(|e| {
-            Error::Unsupported(format!(
-                "no memory for a context of {capacity} tokens ({e}); lower --ctx-size"
-            ))
-        })?;
         Ok(Self {
-            store,
+            store: store().map_err(|e| no_memory(capacity, e))?,
             order,
             capacity,
             head_dim,
@@ -179,6 +181,13 @@ impl Plane {
     }
 }
 
+/// The error of there being no room for so many tokens.
+fn no_memory(tokens: usize, cause: impl std::fmt::Display) -> Error {
+    Error::Unsupported(format!(
+        "no memory for a context of {tokens} tokens ({cause}); lower --ctx-size"
+    ))
+}
+
 /// Where a vector's numbers are.
 #[derive(Clone, Copy)]
 struct Place {
@@ -221,10 +230,9 @@ impl LayerCache {
                 ));
             }
         };
-        let [heads, capacity, dim] = shape;
         Ok(Self::Device {
-            keys: Tensor::zeros((heads, capacity, dim), dtype, device)?,
-            values: Tensor::zeros((heads, capacity, dim), dtype, device)?,
+            keys: DevicePlane::new(dtype, shape, device)?,
+            values: DevicePlane::new(dtype, shape, device)?,
         })
     }
 }

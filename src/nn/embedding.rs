@@ -9,7 +9,7 @@ use crate::arch::{HeadWeight, Spec};
 use crate::nn::{Builder, Linear};
 use crate::{Error, Result};
 
-/// Looks tokens up and, if tied or with a head of its own, turns hidden states into logits.
+/// Looks tokens up and turns hidden states into logits, by the same matrix or by a head of its own.
 pub struct Embedding {
     table: Arc<Weight>,
     /// From the table's width to the residual stream's.

@@ -2,11 +2,10 @@
 
 use candle_core::Tensor;
 
-use super::host::with_slice;
 use crate::Result;
 use crate::arch::{self, NormKind};
-use crate::quant::Isa;
 use crate::quant::kernels::elementwise;
+use crate::quant::{Isa, with_slice};
 
 /// A norm with its weight.
 pub struct Norm {

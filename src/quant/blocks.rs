@@ -17,9 +17,12 @@ pub trait Block: Form {
     fn scales(block: &[u8], record: &mut [u8], r: usize);
 }
 
-const NIBBLES: u32 = 0x0f0f_0f0f;
-const PAIRS: u32 = 0x0303_0303;
-const BITS: u32 = 0x0101_0101;
+/// The lowest four bits of each code of a word,
+pub(super) const NIBBLES: u32 = 0x0f0f_0f0f;
+/// the lowest two,
+pub(super) const PAIRS: u32 = 0x0303_0303;
+/// the lowest.
+pub(super) const BITS: u32 = 0x0101_0101;
 
 #[inline(always)]
 fn word(bytes: &[u8], i: usize) -> u32 {

@@ -1,12 +1,12 @@
 //! A weight matrix as the CPU kernels read it.
 
-use candle_core::{Device, Module, Storage, Tensor};
+use candle_core::{Device, Tensor};
 
 use super::kernels::Isa;
 use super::kernels::forms::Float;
 use super::kernels::product::{self, Layout, Stored, with_form};
 use super::store::Bytes;
-use super::{Encoding, pack};
+use super::{Encoding, pack, with_slice};
 use crate::weights::{Data, HostTensor, Mapped};
 use crate::{Error, Result};
 
@@ -138,7 +138,6 @@ impl Matrix {
     /// # Errors
     /// As [`Matrix::matmul`].
     pub fn matmul_many(matrices: &[&Self], x: &Tensor) -> Result<Vec<Tensor>> {
-        let x = x.contiguous()?;
         let cols = x.dims().last().copied().unwrap_or(0);
         for m in matrices {
             if m.cols != cols {
@@ -149,17 +148,9 @@ impl Matrix {
                 )));
             }
         }
-        let (storage, layout) = x.storage_and_layout();
-        let Storage::Cpu(storage) = &*storage else {
-            return Err(Error::Unsupported(
-                "activations on a GPU for a matrix on the CPU".into(),
-            ));
-        };
-        let from = layout.start_offset();
-        let values = &storage.as_slice::<f32>()?[from..from + x.elem_count()];
         let t = x.elem_count() / cols.max(1);
         let stored: Vec<_> = matrices.iter().map(|m| m.stored()).collect();
-        let outs = product::multiply(Isa::best(), values, t, &stored);
+        let outs = with_slice(x, |x| product::multiply(Isa::best(), x, t, &stored))?;
         let outs = matrices.iter().zip(outs).map(|(m, out)| {
             let mut dims = x.dims().to_vec();
             if let Some(last) = dims.last_mut() {
@@ -194,11 +185,5 @@ impl Matrix {
             product::row(&self.stored(), row, out);
         }
         Ok(Tensor::from_vec(out, (ids.len(), self.cols), &Device::Cpu)?)
-    }
-}
-
-impl Module for Matrix {
-    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        self.matmul(x).map_err(candle_core::Error::wrap)
     }
 }

@@ -6,6 +6,7 @@ pub mod kernels;
 mod matrix;
 mod pack;
 mod quantize;
+mod slice;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
@@ -15,4 +16,5 @@ pub use kernels::pool::set_threads;
 pub use kernels::{Isa, Multiply};
 pub use matrix::Matrix;
 pub use quantize::{iq4_nl_values, quantize};
+pub(crate) use slice::with_slice;
 pub use store::{Bytes, Zeros};

@@ -1,12 +1,8 @@
 //! From rows of blocks or floats, as files have them, to the panels that the kernels read.
 
-use super::blocks::Block;
+use super::blocks::{BITS, Block, NIBBLES, PAIRS};
 use super::kernels::forms::{Codes, GROUP, PANEL};
 use super::kernels::product::fill_parts;
-
-const NIBBLES: u32 = 0x0f0f_0f0f;
-const PAIRS: u32 = 0x0303_0303;
-const BITS: u32 = 0x0101_0101;
 
 /// Bytes that one thread copies at a time.
 const PIECE: usize = 1 << 20;

@@ -1,5 +1,8 @@
-//! Quantizers of our own: Q4_0 and Q8_0, which `int4` and `int8` mean, and IQ4_NL.
+//! Quantizers: our own of Q4_0 and Q8_0, which `int4` and `int8` mean, and of IQ4_NL; candle's of
+//! the other types.
 
+use candle_core::quantized::QTensor;
+use candle_core::{Device, Tensor};
 use half::f16;
 
 use super::Encoding;
@@ -7,31 +10,36 @@ use super::kernels::forms::IQ4_NL_VALUES;
 use super::kernels::product::fill_parts;
 use crate::{Error, Result};
 
-/// Values of a block, of all three types.
+/// Values of a block, of all three types of our own.
 const BLOCK: usize = 32;
 
-/// `values` in blocks of `encoding`, Q4_0, Q8_0 or IQ4_NL, on all threads. Each block's squared error is at
-/// most that of the usual rule (the largest value decides the scale, ggml's `quantize_row_*_ref`).
+/// `values` in blocks of `encoding`. Of Q4_0, Q8_0 and IQ4_NL each block's squared error is at most
+/// that of the usual rule (the largest value decides the scale, ggml's `quantize_row_*_ref`), and
+/// all threads work.
 ///
 /// # Errors
-/// If the values do not fill whole blocks, or for another encoding.
-pub fn quantize(values: &[f32], encoding: Encoding) -> Result<Vec<u8>> {
-    let block: fn(&[f32; BLOCK], &mut [u8]) = match encoding {
-        Encoding::Q4_0 => nibbles::<Even>,
-        Encoding::Q8_0 => q8_0,
-        Encoding::IQ4_NL => nibbles::<Table>,
-        _ => {
-            return Err(Error::Unsupported(format!(
-                "quantizing to {encoding} is not supported; Q4_0, Q8_0 and IQ4_NL are"
-            )));
-        }
-    };
+/// If the values do not fill whole blocks, one of them is infinite or NaN, which no block holds, or
+/// the encoding has no blocks.
+pub fn quantize(values: Vec<f32>, encoding: Encoding) -> Result<Vec<u8>> {
     let bytes = encoding.bytes_of(values.len()).ok_or_else(|| {
         Error::Unsupported(format!(
             "{} values do not fill blocks of {encoding}",
             values.len()
         ))
     })?;
+    if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+        return Err(Error::Unsupported(format!(
+            "number {at} is {}, which {encoding} cannot hold; if the file is damaged, get it anew, \
+             or keep floats (--quant none)",
+            values[at]
+        )));
+    }
+    let block: fn(&[f32; BLOCK], &mut [u8]) = match encoding {
+        Encoding::Q4_0 => nibbles::<Even>,
+        Encoding::Q8_0 => q8_0,
+        Encoding::IQ4_NL => nibbles::<Table>,
+        _ => return by_candle(values, encoding),
+    };
     let (values, _) = values.as_chunks::<BLOCK>();
     let mut out = vec![0u8; bytes];
     let size = encoding.block_bytes();
@@ -41,6 +49,33 @@ pub fn quantize(values: &[f32], encoding: Encoding) -> Result<Vec<u8>> {
         }
     });
     Ok(out)
+}
+
+/// `values`, which fill whole blocks, by candle's quantizers.
+fn by_candle(mut values: Vec<f32>, encoding: Encoding) -> Result<Vec<u8>> {
+    let dtype = encoding.to_candle().filter(|_| encoding.is_quantized());
+    let dtype = dtype
+        .ok_or_else(|| Error::Unsupported(format!("quantizing to {encoding} is not supported")))?;
+    match encoding {
+        Encoding::Q2_K => part_equals(&mut values, 16),
+        Encoding::Q4_K | Encoding::Q5_K => part_equals(&mut values, 32),
+        _ => {}
+    }
+    let n = values.len();
+    let tensor = Tensor::from_vec(values, n, &Device::Cpu)?;
+    Ok(QTensor::quantize(&tensor, dtype)?.data()?.into_owned())
+}
+
+/// Moves the first number of every sub-block of `n` equal ones: candle's `make_qkx1_quants` takes
+/// one without a range for zeros.
+fn part_equals(values: &mut [f32], n: usize) {
+    // Less than the scales lose in f16, more than candle's sums in f32 do.
+    const LESS: f32 = 1.0 - 1.0 / 16384.0;
+    for block in values.chunks_exact_mut(n) {
+        if block.iter().all(|v| *v == block[0]) {
+            block[0] *= LESS;
+        }
+    }
 }
 
 /// A scale as the file has it: finite, so that no weight becomes infinite or NaN.
@@ -178,17 +213,19 @@ mod tests {
 
     use super::*;
     use crate::weights::{Data, HostTensor};
-    use candle_core::quantized::QTensor;
-    use candle_core::{Device, Tensor};
 
-    fn errors(values: &[f32], data: Vec<u8>, encoding: Encoding) -> Vec<f64> {
-        let shape = vec![values.len()];
+    /// The numbers that blocks stand for.
+    fn read(data: Vec<u8>, n: usize, encoding: Encoding) -> Vec<f32> {
         let tensor = HostTensor {
             encoding,
-            shape,
+            shape: vec![n],
             data: Data::Owned(data),
         };
-        let back = tensor.to_f32().unwrap();
+        tensor.to_f32().unwrap()
+    }
+
+    fn errors(values: &[f32], data: Vec<u8>, encoding: Encoding) -> Vec<f64> {
+        let back = read(data, values.len(), encoding);
         let pairs = values.chunks(BLOCK).zip(back.chunks(BLOCK));
         let square = |(a, b): (&f32, &f32)| f64::from(a - b).powi(2);
         pairs
@@ -206,7 +243,8 @@ mod tests {
             })
             .collect();
         for (encoding, gain) in [(Encoding::Q4_0, 0.9), (Encoding::Q8_0, 1.0)] {
-            let ours = errors(&values, quantize(&values, encoding).unwrap(), encoding);
+            let data = quantize(values.clone(), encoding).unwrap();
+            let ours = errors(&values, data, encoding);
             let tensor = Tensor::new(values.as_slice(), &Device::Cpu).unwrap();
             let usual = QTensor::quantize(&tensor, encoding.to_candle().unwrap()).unwrap();
             let usual = usual.data().unwrap().into_owned();
@@ -225,7 +263,7 @@ mod tests {
         let mut bell = || (0..12).map(|_| rng.random_range(-1.0..1.0f32)).sum::<f32>();
         let values: Vec<f32> = (0..256 * BLOCK).map(|_| bell()).collect();
         let sum = |encoding| -> f64 {
-            let data = quantize(&values, encoding).unwrap();
+            let data = quantize(values.clone(), encoding).unwrap();
             errors(&values, data, encoding).iter().sum()
         };
         let (even, uneven) = (sum(Encoding::Q4_0), sum(Encoding::IQ4_NL));
@@ -235,30 +273,64 @@ mod tests {
         for (v, level) in levels.iter_mut().zip(IQ4_NL_VALUES.iter().cycle()) {
             *v = f32::from(*level) / 64.0;
         }
-        let data = quantize(&levels, Encoding::IQ4_NL).unwrap();
+        let data = quantize(levels.to_vec(), Encoding::IQ4_NL).unwrap();
         assert_eq!(errors(&levels, data, Encoding::IQ4_NL), [0.0]);
     }
 
     #[test]
     fn odd_blocks_stay_finite() {
-        for odd in [0.0, f32::MAX, f32::MIN_POSITIVE, f32::INFINITY, f32::NAN] {
-            let mut values = [0.5; BLOCK];
+        for odd in [0.0, f32::MAX, f32::MIN_POSITIVE] {
+            let mut values = vec![0.5; BLOCK];
             values[3] = odd;
             for encoding in [Encoding::Q4_0, Encoding::Q8_0, Encoding::IQ4_NL] {
-                let data = quantize(&values, encoding).unwrap();
-                let tensor = HostTensor {
-                    encoding,
-                    shape: vec![BLOCK],
-                    data: Data::Owned(data),
-                };
-                let back = tensor.to_f32().unwrap();
+                let data = quantize(values.clone(), encoding).unwrap();
+                let back = read(data, BLOCK, encoding);
                 assert!(
                     back.iter().all(|v| v.is_finite()),
                     "{encoding} of {odd}: {back:?}"
                 );
             }
         }
-        assert!(quantize(&[0.0; 31], Encoding::Q4_0).is_err());
-        assert!(quantize(&[0.0; 256], Encoding::Q6_K).is_err());
+    }
+
+    #[test]
+    fn what_no_block_holds_is_refused() {
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = vec![0.5; 512];
+            values[300] = odd;
+            for encoding in [
+                Encoding::Q4_0,
+                Encoding::Q8_0,
+                Encoding::IQ4_NL,
+                Encoding::Q4_1,
+                Encoding::Q2_K,
+                Encoding::Q6_K,
+            ] {
+                let error = quantize(values.clone(), encoding).unwrap_err().to_string();
+                let wanted = format!("number 300 is {odd}, which {encoding} cannot hold");
+                assert!(error.contains(&wanted), "{error}");
+            }
+        }
+        assert!(quantize(vec![0.0; 31], Encoding::Q4_0).is_err());
+        assert!(quantize(vec![0.0; 255], Encoding::Q6_K).is_err());
+        assert!(quantize(vec![0.0; 256], Encoding::F16).is_err());
+    }
+
+    #[test]
+    fn a_value_that_repeats_comes_back() {
+        for encoding in [Encoding::Q2_K, Encoding::Q4_K, Encoding::Q5_K] {
+            for pair in [[0.7, 0.7], [-0.7, -0.7], [4.0, -4.0], [0.0, 2.0]] {
+                // Every sub-block is constant, also among others.
+                let value = |i: usize| pair[i / 32 % 2];
+                let values: Vec<f32> = (0..512).map(value).collect();
+                let data = quantize(values.clone(), encoding).unwrap();
+                for (wanted, found) in values.iter().zip(read(data, 512, encoding)) {
+                    // Scales are rounded to f16.
+                    let off = (found - wanted).abs();
+                    let place = format!("{encoding} {pair:?}");
+                    assert!(off <= wanted.abs() / 1000.0, "{place}: {found}");
+                }
+            }
+        }
     }
 }

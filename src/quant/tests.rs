@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::kernels::forms::IQ4_NL_VALUES;
+use super::kernels::pool::on_each_size;
 use super::{Encoding, Isa, Matrix};
 use crate::weights::{Data, HostTensor, Map, Mapped};
 
@@ -175,6 +176,54 @@ fn products_that_use_all_threads_and_chunks_are_the_same() {
     for encoding in [Encoding::Q4_0, Encoding::Q6_K, Encoding::F16] {
         check(&mut rng, encoding, (1, 200, 1024));
         check(&mut rng, encoding, (517, 35, 512));
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let mut rng = StdRng::seed_from_u64(10);
+    // More than one thread is worth waking for.
+    for encoding in [
+        Encoding::Q4_0,
+        Encoding::Q8_0,
+        Encoding::Q6_K,
+        Encoding::F16,
+    ] {
+        let (matrix, _) = matrix(&mut rng, encoding, 700, 256);
+        for t in [1, 3, 9] {
+            let x = random(&mut rng, t * 256);
+            for isa in Isa::available() {
+                let found = on_each_size(|| matrix.matmul_on(isa, &x, t));
+                let [one, others @ ..] = &found;
+                let same = others.iter().all(|other| other == one);
+                assert!(same, "{encoding} {t} {}", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_number_stays_none() {
+    const COLS: usize = 256;
+    let mut rng = StdRng::seed_from_u64(11);
+    for encoding in QUANTIZED.into_iter().chain(FLOATS) {
+        let (matrix, _) = matrix(&mut rng, encoding, 19, COLS);
+        for t in [1, 2, 9] {
+            let x = random(&mut rng, t * COLS);
+            for isa in Isa::available() {
+                let before = matrix.matmul_on(isa, &x, t);
+                for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    let mut x = x.clone();
+                    x[77] = odd;
+                    let found = matrix.matmul_on(isa, &x, t);
+                    let place = format!("{encoding} {t} {} {odd}", isa.name());
+                    // The first token's products are lost, the others' what they were.
+                    let lost = found[..19].iter().all(|y| !y.is_finite());
+                    assert!(lost, "{place}: {:?}", &found[..19]);
+                    assert_eq!(found[19..], before[19..], "{place}");
+                }
+            }
+        }
     }
 }
 

@@ -98,6 +98,6 @@ impl Config {
 }
 
 /// The text of a token, which is a string or an object with `content`.
-fn text_of(token: &Value) -> Option<&str> {
+pub(super) fn text_of(token: &Value) -> Option<&str> {
     token.as_str().or_else(|| token.get("content")?.as_str())
 }

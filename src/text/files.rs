@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json};
 
+use crate::files::read_at_most;
 use crate::weights::gguf::{Array, Metadata, Value};
 use crate::{Error, Result};
 
@@ -114,16 +116,9 @@ impl<'a> Files<'a> {
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    let meta = match std::fs::metadata(path) {
-        Ok(meta) => meta,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io(path, e)),
-    };
-    if meta.len() > MAX_FILE {
-        let message = format!("{} bytes, too large for what it should be", meta.len());
-        return Err(Error::format(path, message));
+    match read_at_most(path, MAX_FILE) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
     }
-    std::fs::read(path)
-        .map(Some)
-        .map_err(|e| Error::io(path, e))
 }

@@ -109,7 +109,7 @@ fn tokenizer_json(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenize
             hf.add(added_token(&text, special), id).map_err(error)?;
         }
     }
-    let (prefix, suffix) = hf.affixes();
+    let (prefix, suffix) = hf.affixes().map_err(error)?;
     let size = hf.vocab_size();
     let engine = Engine::Hf(Box::new(hf));
     let defaults = Defaults {
@@ -220,47 +220,42 @@ fn sentencepiece(
                 .push(mark(&format!("<extra_id_{n}>"), pieces::Kind::Control));
         }
     }
+    add(&mut vocabulary.pieces, added).map_err(error)?;
+    let (bos, eos, size) = (vocabulary.bos, vocabulary.eos, vocabulary.pieces.len());
+    let spm = Spm::new(vocabulary, UserDefined::Inside).map_err(error)?;
+    let engine = Engine::Spm(Box::new(spm));
+    let (prefix, suffix) = match t5 {
+        _ if is_glm_chinese(config) => (engine.id_of("[CLS]"), config.id(&engine, "eos")),
+        true => (None, eos),
+        false => (bos, None),
+    };
+    let defaults = Defaults {
+        prefix: prefix.into_iter().collect(),
+        suffix: suffix.into_iter().collect(),
+        bos,
+        eos,
+        ends: Vec::new(),
+    };
+    Ok(finish(engine, defaults, size, config))
+}
+
+/// Puts the tokens `added` after the file's pieces; those that are there already become marks
+/// where they are special.
+fn add(known: &mut Vec<Piece>, added: Vec<(u32, String, bool)>) -> Result<(), String> {
     for (id, text, special) in added {
         let kind = match special {
             true => pieces::Kind::Control,
             false => pieces::Kind::UserDefined,
         };
-        let (id, n) = (id as usize, vocabulary.pieces.len());
-        match vocabulary.pieces.get_mut(id) {
+        let (id, n) = (id as usize, known.len());
+        match known.get_mut(id) {
             Some(piece) if piece.text == text && special => piece.kind = kind,
             Some(_) => {}
-            None if id == n => vocabulary.pieces.push(mark(&text, kind)),
-            None => {
-                return Err(error(format!(
-                    "added token {text}: id {id}, {n} is the next"
-                )));
-            }
+            None if id == n => known.push(mark(&text, kind)),
+            None => return Err(format!("added token {text}: id {id}, {n} is the next")),
         }
     }
-    let (bos, eos, size) = (vocabulary.bos, vocabulary.eos, vocabulary.pieces.len());
-    let spm = Spm::new(vocabulary, UserDefined::Inside).map_err(error)?;
-    let ids = |id: Option<u32>| id.into_iter().collect::<Vec<_>>();
-    let (prefix, suffix) = match t5 {
-        true => (Vec::new(), ids(eos)),
-        false => (ids(bos), Vec::new()),
-    };
-    let defaults = Defaults {
-        prefix,
-        suffix,
-        bos,
-        eos,
-        ends: Vec::new(),
-    };
-    let engine = Engine::Spm(Box::new(spm));
-    let defaults = match is_glm_chinese(config) {
-        true => Defaults {
-            prefix: ids(engine.id_of("[CLS]")),
-            suffix: ids(config.id(&engine, "eos")),
-            ..defaults
-        },
-        false => defaults,
-    };
-    Ok(finish(engine, defaults, size, config))
+    Ok(())
 }
 
 /// A piece that the vocabulary file lacks.

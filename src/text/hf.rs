@@ -10,7 +10,7 @@ use tokenizers::tokenizer::{AddedToken, AddedVocabulary, Model as _, PreTokenize
 use tokenizers::{OffsetReferential, OffsetType};
 
 use super::decode::FirstSpace;
-use super::hf_json::{check_merges, spelling};
+use super::hf_json::{self, spelling};
 use super::{Specials, byte_level, pieces, pretokenize};
 use crate::{Error, Result};
 
@@ -42,7 +42,7 @@ pub(super) struct ByteLevelParts {
     pub vocab: Vec<(String, u32)>,
     /// Pairs of pieces, the first merged first.
     pub merges: Vec<(String, String)>,
-    pub patterns: Vec<&'static str>,
+    pub patterns: &'static [&'static str],
     pub ignore_merges: bool,
     /// Whether the text is brought to NFC first.
     pub nfc: bool,
@@ -65,9 +65,10 @@ impl Hf {
     /// Reads a `tokenizer.json`.
     ///
     /// # Errors
-    /// A message without the file's name: malformed, or with a decoder that is not known.
+    /// A message without the file's name: malformed, with a decoder that is not known, or with
+    /// steps that make a text grow without bounds.
     pub fn from_json(json: &[u8]) -> Result<Self, String> {
-        check_merges(json)?;
+        hf_json::check(json)?;
         let tokenizer = guarded(|| tokenizers::Tokenizer::from_bytes(json))?;
         Self::new(tokenizer)
     }
@@ -87,7 +88,7 @@ impl Hf {
                 )));
             }
         }
-        let pre = pretokenize::build(&parts.patterns)?;
+        let pre = pretokenize::build(parts.patterns)?;
         let built = guarded(|| {
             let bpe = BPE::builder()
                 .vocab_and_merges(vocab, parts.merges)
@@ -175,17 +176,11 @@ impl Hf {
     }
 
     /// What the file's post-processor puts before and after a text.
-    pub fn affixes(&self) -> (Vec<u32>, Vec<u32>) {
-        let ids = |special| {
-            guarded(|| self.tokenizer.encode("a", special))
-                .map(|e| e.get_ids().to_vec())
-                .unwrap_or_default()
-        };
-        let (plain, whole) = (ids(false), ids(true));
-        match whole.windows(plain.len().max(1)).position(|w| w == plain) {
-            Some(at) => (whole[..at].to_vec(), whole[at + plain.len()..].to_vec()),
-            None => Default::default(),
-        }
+    ///
+    /// # Errors
+    /// If the post-processor contradicts itself.
+    pub fn affixes(&self) -> Result<(Vec<u32>, Vec<u32>), String> {
+        hf_json::affixes(&self.tokenizer)
     }
 
     pub fn piece(&self, id: u32) -> Option<String> {
@@ -232,7 +227,7 @@ impl Hf {
 }
 
 /// Runs `f`, turning its errors into text; the crate panics on some malformed files.
-fn guarded<T>(f: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+pub(super) fn guarded<T>(f: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => result.map_err(|e| e.to_string()),
         Err(_) => Err("the vocabulary contradicts itself".to_string()),

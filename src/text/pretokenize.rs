@@ -28,44 +28,121 @@ const SEED_CODER: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+
 /// The letters with a case of Unicode, one by one, as DeepSeek-LLM's file has them.
 const DEEPSEEK_LETTERS: &str = r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
 
-/// The names that [`patterns`] knows, for messages.
-const KNOWN: &str = "default, gpt-2, mpt, olmo, gpt-neox, llama-bpe, llama3, qwen2, qwen35, falcon, falcon3, bloom, chatglm-bpe, glm4, deepseek-llm, deepseek-coder, deepseek-v3, deepseek-r1-qwen, seed-coder, starcoder, refact, command-r, smollm, stablelm2, tekken, gpt-4o, llama4, dbrx, smaug-bpe, phi-2";
-
-/// What a rule named by `tokenizer.ggml.pre` says.
+/// What a name in `tokenizer.ggml.pre` stands for.
 pub(super) struct Rule {
-    pub patterns: Vec<&'static str>,
+    /// All that stand for it.
+    names: &'static [&'static str],
+    pub patterns: &'static [&'static str],
     /// A piece that is in the vocabulary whole is taken whole, whatever the merges say.
     pub ignore_merges: bool,
     /// BOS is put first unless the file says otherwise.
     pub add_bos: bool,
 }
 
-/// The rule called `name`.
-///
-/// # Errors
-/// If the name is unknown: a wrong rule would give other ids than the model was trained on.
-pub(super) fn rule(name: &str) -> Result<Rule> {
-    let patterns = match name {
-        "" | "default" => vec![r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"],
-        "gpt-2" | "gpt2" | "phi-2" | "jina-es" | "jina-de" | "jina-v2-es" | "jina-v2-de"
-        | "mpt" | "olmo" | "jais" | "trillion" | "gpt-neox" | "gptneox" | "granite-docling"
-        | "roberta-bpe" | "exaone4" | "a.x-4.0" | "mellum" => vec![GPT2],
-        "starcoder" | "refact" | "command-r" | "smollm" | "codeshell" | "exaone" | "minerva-7b" => {
-            vec![r"\p{N}", GPT2]
+impl Rule {
+    /// A rule that only cuts.
+    const fn cut(names: &'static [&'static str], patterns: &'static [&'static str]) -> Self {
+        Self {
+            names,
+            patterns,
+            ignore_merges: false,
+            add_bos: false,
         }
-        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "falcon-h1" | "pixtral" | "midm-2.0"
-        | "lfm2" | "dbrx" | "smaug-bpe" | "chatglm-bpe" | "glm4" => vec![LLAMA3],
-        "qwen2" | "stablelm2" | "deepseek-r1-qwen" | "megrez" | "hunyuan" | "grok-2" | "kormo" => {
-            vec![QWEN2]
-        }
-        "seed-coder" => vec![SEED_CODER],
-        "qwen35" => vec![QWEN35],
-        "falcon" => vec![r"[\p{P}\$\+<=>\^~\|`]+", GPT2, r"[0-9][0-9][0-9]"],
-        "bloom" | "gpt3-finnish" | "poro-chat" => vec![BLOOM],
-        "viking" => vec![BLOOM, r"\p{N}"],
-        "tekken" => vec![TEKKEN],
-        "gpt-4o" | "llama4" => vec![GPT4O],
-        "deepseek-llm" => vec![
+    }
+}
+
+/// Every rule that is known.
+static RULES: [Rule; 16] = [
+    Rule::cut(
+        &["default", ""],
+        &[r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"],
+    ),
+    Rule::cut(
+        &[
+            "gpt-2",
+            "gpt2",
+            "phi-2",
+            "jina-es",
+            "jina-de",
+            "jina-v2-es",
+            "jina-v2-de",
+            "mpt",
+            "olmo",
+            "jais",
+            "trillion",
+            "gpt-neox",
+            "gptneox",
+            "granite-docling",
+            "roberta-bpe",
+            "exaone4",
+            "a.x-4.0",
+            "mellum",
+        ],
+        &[GPT2],
+    ),
+    Rule::cut(
+        &[
+            "starcoder",
+            "refact",
+            "command-r",
+            "smollm",
+            "codeshell",
+            "exaone",
+            "minerva-7b",
+        ],
+        &[r"\p{N}", GPT2],
+    ),
+    Rule {
+        names: &[
+            "llama-bpe",
+            "llama3",
+            "llama-v3",
+            "falcon3",
+            "falcon-h1",
+            "pixtral",
+            "midm-2.0",
+            "lfm2",
+        ],
+        patterns: &[LLAMA3],
+        ignore_merges: true,
+        add_bos: true,
+    },
+    Rule::cut(&["chatglm-bpe", "glm4", "dbrx", "smaug-bpe"], &[LLAMA3]),
+    Rule::cut(
+        &[
+            "qwen2",
+            "stablelm2",
+            "deepseek-r1-qwen",
+            "megrez",
+            "hunyuan",
+            "grok-2",
+            "kormo",
+        ],
+        &[QWEN2],
+    ),
+    Rule::cut(&["seed-coder"], &[SEED_CODER]),
+    Rule::cut(&["qwen35"], &[QWEN35]),
+    Rule::cut(
+        &["falcon"],
+        &[r"[\p{P}\$\+<=>\^~\|`]+", GPT2, r"[0-9][0-9][0-9]"],
+    ),
+    Rule::cut(&["bloom", "gpt3-finnish", "poro-chat"], &[BLOOM]),
+    Rule::cut(&["viking"], &[BLOOM, r"\p{N}"]),
+    Rule {
+        names: &["tekken"],
+        patterns: &[TEKKEN],
+        ignore_merges: true,
+        add_bos: true,
+    },
+    Rule {
+        names: &["gpt-4o", "llama4"],
+        patterns: &[GPT4O],
+        ignore_merges: true,
+        add_bos: false,
+    },
+    Rule::cut(
+        &["deepseek-llm"],
+        &[
             r"[\r\n]",
             DEEPSEEK_LETTERS,
             r"\s?[!-/:-~！-／：-～‘-‟　-。]+",
@@ -73,37 +150,36 @@ pub(super) fn rule(name: &str) -> Result<Rule> {
             "[一-龥ࠀ-一가-\u{d7ff}]+",
             r"\p{N}+",
         ],
-        "deepseek-coder" => vec![
+    ),
+    Rule::cut(
+        &["deepseek-coder"],
+        &[
             r"[\r\n]",
             r"\s?\p{L}+",
             r"\s?\p{P}+",
             "[一-龥ࠀ-一가-\u{d7ff}]+",
             r"\p{N}",
         ],
-        "deepseek-v3" | "hunyuan-dense" => {
-            vec![r"\p{N}{1,3}", "[一-龥\u{3040}-ゟ゠-ヿ]+", DEEPSEEK3]
-        }
-        _ => {
-            return Err(Error::Unsupported(format!(
-                "the pre-tokenizer `{name}` is not known (known: {KNOWN}); use the model's folder with tokenizer.json instead"
-            )));
-        }
-    };
-    let llama3 = matches!(
-        name,
-        "llama-bpe"
-            | "llama3"
-            | "llama-v3"
-            | "falcon3"
-            | "falcon-h1"
-            | "pixtral"
-            | "midm-2.0"
-            | "lfm2"
-    );
-    Ok(Rule {
-        patterns,
-        ignore_merges: llama3 || matches!(name, "tekken" | "gpt-4o" | "llama4"),
-        add_bos: llama3 || name == "tekken",
+    ),
+    Rule::cut(
+        &["deepseek-v3", "hunyuan-dense"],
+        &[r"\p{N}{1,3}", "[一-龥\u{3040}-ゟ゠-ヿ]+", DEEPSEEK3],
+    ),
+];
+
+/// The rule called `name`.
+///
+/// # Errors
+/// If the name is unknown: a wrong rule would give other ids than the model was trained on.
+pub(super) fn rule(name: &str) -> Result<&'static Rule> {
+    let rule = RULES.iter().find(|rule| rule.names.contains(&name));
+    rule.ok_or_else(|| {
+        let names = RULES.iter().flat_map(|rule| rule.names).copied();
+        let known: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+        let known = known.join(", ");
+        Error::Unsupported(format!(
+            "the pre-tokenizer `{name}` is not known (known: {known}); use the model's folder with tokenizer.json instead"
+        ))
     })
 }
 
@@ -145,7 +221,7 @@ pub(super) fn name_of(pre_tokenizer: &Value, ignore_merges: bool) -> Option<Name
     let patterns: Vec<&str> = patterns.into_iter().filter(|p| !p.is_empty()).collect();
     let known = |exact: bool| {
         GIVEN.into_iter().find(|name| {
-            let wanted = |rule: Rule| {
+            let wanted = |rule: &Rule| {
                 rule.patterns == patterns && (!exact || rule.ignore_merges == ignore_merges)
             };
             rule(name).is_ok_and(wanted)
@@ -206,6 +282,23 @@ pub(super) fn build(patterns: &[&str]) -> Result<PreTokenizerWrapper> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn an_unknown_name_is_answered_with_all_that_are_known() {
+        let error = rule("nonsense").err().unwrap().to_string();
+        let (_, rest) = error.split_once("(known: ").unwrap();
+        let (names, _) = rest.split_once(')').unwrap();
+        let mut names: Vec<&str> = names.split(", ").collect();
+        for name in names.iter().chain(&GIVEN) {
+            assert!(rule(name).is_ok(), "{name}");
+        }
+        assert!(names.contains(&"granite-docling"), "{error}");
+        // None stands for two things.
+        let n = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), n);
+    }
 
     #[test]
     fn what_a_tokenizer_json_does_has_a_name() {

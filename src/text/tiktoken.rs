@@ -48,10 +48,36 @@ impl Kind {
         }
     }
 
-    fn pattern(self) -> &'static str {
+    fn patterns(self) -> &'static [&'static str] {
         match self {
-            Self::Qwen => QWEN2,
-            Self::Glm4 | Self::Llama3 => LLAMA3,
+            Self::Qwen => &[QWEN2],
+            Self::Glm4 | Self::Llama3 => &[LLAMA3],
+        }
+    }
+
+    /// What holds unless the configuration says otherwise.
+    fn defaults(self, engine: &Engine) -> Defaults {
+        let id = |text: &str| engine.id_of(text);
+        let ids = |texts: &[&str]| texts.iter().filter_map(|text| id(text)).collect();
+        match self {
+            Self::Qwen => Defaults {
+                eos: id("<|endoftext|>"),
+                ends: ids(&["<|im_end|>", "<|im_start|>"]),
+                ..Defaults::default()
+            },
+            Self::Glm4 => Defaults {
+                prefix: ids(&["[gMASK]", "<sop>"]),
+                eos: id("<|endoftext|>"),
+                ends: ids(&["<|user|>", "<|observation|>"]),
+                ..Defaults::default()
+            },
+            Self::Llama3 => Defaults {
+                prefix: ids(&["<|begin_of_text|>"]),
+                bos: id("<|begin_of_text|>"),
+                eos: id("<|end_of_text|>"),
+                ends: ids(&["<|eot_id|>", "<|eom_id|>"]),
+                ..Defaults::default()
+            },
         }
     }
 
@@ -103,22 +129,7 @@ fn token(line: &[u8]) -> Option<(Vec<u8>, u32)> {
 /// Opens a rank file; the marks follow from the configuration, or from whose file it is.
 pub(super) fn open(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokenizer> {
     let error = |message: String| Error::format(path, message);
-    let mut tokens: Vec<(Vec<u8>, u32)> = Vec::new();
-    for (n, line) in bytes.split(|&b| b == b'\n').enumerate() {
-        if line.is_empty() {
-            continue;
-        }
-        let (token, rank) = token(line)
-            .filter(|(token, _)| token.len() <= MAX_TOKEN)
-            .ok_or_else(|| error(format!("line {}: base64 and a rank are wanted", n + 1)))?;
-        tokens.push((token, rank));
-    }
-    tokens.sort_by_key(|&(_, rank)| rank);
-    if tokens.iter().zip(0u32..).any(|(&(_, rank), n)| rank != n) {
-        return Err(error(
-            "the ranks do not run from 0 without gaps".to_string(),
-        ));
-    }
+    let tokens = tokens(bytes).map_err(error)?;
     let kind = Kind::of(path, tokens.len(), config)?;
     let mut marks: Vec<(u32, String, bool)> = config.added();
     if marks.is_empty() {
@@ -133,7 +144,7 @@ pub(super) fn open(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokeniz
             .iter()
             .map(|(t, id)| (byte_level::piece(t), *id))
             .collect(),
-        patterns: vec![kind.pattern()],
+        patterns: kind.patterns(),
         // A whole pre-token that is a token needs no merges.
         ignore_merges: true,
         nfc: kind == Kind::Qwen,
@@ -155,29 +166,26 @@ pub(super) fn open(path: &Path, bytes: &[u8], config: &Config) -> Result<Tokeniz
     }
     let size = hf.vocab_size();
     let engine = Engine::Hf(Box::new(hf));
-    let id = |text: &str| engine.id_of(text);
-    let ids = |texts: &[&str]| texts.iter().filter_map(|text| id(text)).collect();
-    let defaults = match kind {
-        Kind::Qwen => Defaults {
-            eos: id("<|endoftext|>"),
-            ends: ids(&["<|im_end|>", "<|im_start|>"]),
-            ..Defaults::default()
-        },
-        Kind::Glm4 => Defaults {
-            prefix: ids(&["[gMASK]", "<sop>"]),
-            eos: id("<|endoftext|>"),
-            ends: ids(&["<|user|>", "<|observation|>"]),
-            ..Defaults::default()
-        },
-        Kind::Llama3 => Defaults {
-            prefix: ids(&["<|begin_of_text|>"]),
-            bos: id("<|begin_of_text|>"),
-            eos: id("<|end_of_text|>"),
-            ends: ids(&["<|eot_id|>", "<|eom_id|>"]),
-            ..Defaults::default()
-        },
-    };
+    let defaults = kind.defaults(&engine);
     Ok(finish(engine, defaults, size, config))
+}
+
+/// The tokens of a rank file, in the order of their ranks, which run from 0.
+fn tokens(bytes: &[u8]) -> Result<Vec<(Vec<u8>, u32)>, String> {
+    let mut tokens = Vec::new();
+    for (n, line) in bytes.split(|&b| b == b'\n').enumerate() {
+        if line.is_empty() {
+            continue;
+        }
+        let token = token(line).filter(|(token, _)| token.len() <= MAX_TOKEN);
+        let wanted = || format!("line {}: base64 and a rank are wanted", n + 1);
+        tokens.push(token.ok_or_else(wanted)?);
+    }
+    tokens.sort_by_key(|&(_, rank)| rank);
+    match tokens.iter().zip(0u32..).all(|(&(_, rank), n)| rank == n) {
+        true => Ok(tokens),
+        false => Err("the ranks do not run from 0 without gaps".to_string()),
+    }
 }
 
 /// The two parts that each token is merged from, in the order of ranks.

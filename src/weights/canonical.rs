@@ -112,8 +112,7 @@ impl Weights {
             for (pattern, mut recipe) in parts(checkpoint.as_ref(), rule, info, suffix)? {
                 let canonical = format!("{}{suffix}", fill(pattern, &numbers));
                 // A number that the canonical name lacks counts the pieces of a stack.
-                let piece = numbers.get(pattern.matches("{}").count()).copied();
-                if let Some(piece) = piece {
+                if let Some(&piece) = numbers.get(pattern.matches("{}").count()) {
                     recipe.stack.insert(piece, info.name.clone());
                 }
                 match recipes.entry(canonical) {
@@ -121,21 +120,9 @@ impl Weights {
                         entry.insert(recipe);
                     }
                     Entry::Occupied(mut entry) => {
-                        let error =
-                            |message: String| Error::tensor(checkpoint.path(), &info.name, message);
                         let name = entry.key().clone();
-                        let other = entry.get_mut();
-                        let Some(piece) = piece.filter(|p| !other.stack.contains_key(p)) else {
-                            let message = format!("holds {name}, and so does {}", other.stored);
-                            return Err(error(message));
-                        };
-                        if (&other.info.shape, other.info.encoding)
-                            != (&recipe.info.shape, recipe.info.encoding)
-                        {
-                            let message = format!("differs in shape or type from {}", other.stored);
-                            return Err(error(message));
-                        }
-                        other.stack.insert(piece, info.name.clone());
+                        let joined = entry.get_mut().join(&name, recipe);
+                        joined.map_err(|e| Error::tensor(checkpoint.path(), &info.name, e))?;
                     }
                 }
             }
@@ -344,52 +331,13 @@ fn parts(
     suffix: &str,
 ) -> Result<Vec<(&'static str, Recipe)>> {
     let error = |message: String| Error::tensor(checkpoint.path(), &stored.name, message);
-    let mut stored = stored.clone();
-    let mut change = rule.change;
-    match change {
-        // Vectors lie as they are.
-        Change::Transpose | Change::UnitRows if stored.shape.len() != 2 || suffix == ".bias" => {
-            change = Change::None;
-        }
-        Change::Transpose if stored.encoding.block_len() > 1 => {
-            return Err(error(format!(
-                "is stored transposed, which {} blocks cannot be",
-                stored.encoding
-            )));
-        }
-        Change::Transpose => stored.shape.reverse(),
-        _ => {}
-    }
-    let stored = &stored;
-    let n_rows = n_rows(&stored.shape);
+    let (change, whole) = change(rule, stored, suffix).map_err(error)?;
     let group: usize = rule.parts.iter().filter_map(|p| p.rows).sum();
-    if group > 0 && group.checked_mul(rule.groups) != Some(n_rows) {
-        return Err(error(format!(
-            "{n_rows} rows found, {} groups of {group} wanted",
-            rule.groups
-        )));
-    }
-    if let Change::RopePairs { heads, rotary } = rule.change {
-        let fits =
-            n_rows.is_multiple_of(heads) && rotary.is_multiple_of(2) && rotary <= n_rows / heads;
-        if !fits {
-            return Err(error(format!(
-                "{n_rows} rows do not make {heads} heads with {rotary} rotating dimensions"
-            )));
-        }
-    }
-    let moves_rows = group > 0 || matches!(rule.change, Change::RopePairs { .. });
-    let row = stored.len() / n_rows;
-    if moves_rows && stored.encoding.bytes_of(row).is_none_or(|n| n == 0) {
-        return Err(error(format!(
-            "rows of {row} in {} cannot be moved one by one; convert the model again",
-            stored.encoding
-        )));
-    }
+    check_rows(rule, group, &whole, stored.encoding).map_err(error)?;
     let mut at = 0;
     let mut out = Vec::new();
     for part in &rule.parts {
-        let mut shape = stored.shape.clone();
+        let mut shape = whole.clone();
         let rows = part.rows.map(|rows| {
             let ranges = (0..rule.groups)
                 .map(|g| g * group + at..g * group + at + rows)
@@ -419,7 +367,73 @@ fn parts(
     Ok(out)
 }
 
+/// What is to be changed in a stored tensor, and its shape in the order that is read.
+fn change(rule: &Rule, stored: &TensorInfo, suffix: &str) -> Result<(Change, Vec<usize>), String> {
+    let mut shape = stored.shape.clone();
+    match rule.change {
+        // Vectors lie as they are.
+        Change::Transpose | Change::UnitRows if shape.len() != 2 || suffix == ".bias" => {
+            Ok((Change::None, shape))
+        }
+        Change::Transpose if stored.encoding.is_quantized() => Err(format!(
+            "is stored transposed, which {} blocks cannot be",
+            stored.encoding
+        )),
+        Change::Transpose => {
+            shape.reverse();
+            Ok((Change::Transpose, shape))
+        }
+        change => Ok((change, shape)),
+    }
+}
+
+/// Checks that rows can be divided into groups of `group` and moved as `rule` wants it.
+fn check_rows(
+    rule: &Rule,
+    group: usize,
+    shape: &[usize],
+    encoding: Encoding,
+) -> Result<(), String> {
+    let n_rows = n_rows(shape);
+    if group > 0 && group.checked_mul(rule.groups) != Some(n_rows) {
+        return Err(format!(
+            "{n_rows} rows found, {} groups of {group} wanted",
+            rule.groups
+        ));
+    }
+    if let Change::RopePairs { heads, rotary } = rule.change {
+        let fits =
+            n_rows.is_multiple_of(heads) && rotary.is_multiple_of(2) && rotary <= n_rows / heads;
+        if !fits {
+            return Err(format!(
+                "{n_rows} rows do not make {heads} heads with {rotary} rotating dimensions"
+            ));
+        }
+    }
+    let moves_rows = group > 0 || matches!(rule.change, Change::RopePairs { .. });
+    let row = shape.iter().product::<usize>() / n_rows;
+    match moves_rows && encoding.bytes_of(row).is_none_or(|n| n == 0) {
+        true => Err(format!(
+            "rows of {row} in {encoding} cannot be moved one by one; convert the model again"
+        )),
+        false => Ok(()),
+    }
+}
+
 impl Recipe {
+    /// Adds the piece of a stack that `other` is; both make the tensor `name`.
+    fn join(&mut self, name: &str, other: Self) -> Result<(), String> {
+        let mut pieces = other.stack.keys();
+        if other.stack.is_empty() || pieces.any(|piece| self.stack.contains_key(piece)) {
+            return Err(format!("holds {name}, and so does {}", self.stored));
+        }
+        if (&self.info.shape, self.info.encoding) != (&other.info.shape, other.info.encoding) {
+            return Err(format!("differs in shape or type from {}", self.stored));
+        }
+        self.stack.extend(other.stack);
+        Ok(())
+    }
+
     /// Turns the shape of one piece into that of all of them.
     fn close_stack(&mut self, checkpoint: &dyn Checkpoint) -> Result<()> {
         let error = |message: String| Error::tensor(checkpoint.path(), &self.stored, message);

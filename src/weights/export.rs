@@ -30,8 +30,8 @@ struct Source {
     shape: Vec<usize>,
 }
 
-/// What `table`'s layout consists of, for the tensors that `weights` has; sorted so that the
-/// embedding comes first and layers follow in order.
+/// What `table`'s layout consists of, for the tensors that `weights` has: those without a layer
+/// first, by name; then layer by layer.
 ///
 /// # Errors
 /// Names a canonical tensor that the table has no place for, or a fused one with a part missing.

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{Checkpoint, Parallel, PyTorch, Safetensors, pattern, xor};
 use crate::arch::{PARALLEL_FILES, ParallelFiles};
+use crate::files::read_text_at_most;
 use crate::{Error, Result};
 
-/// What training leaves beside the weights.
-const NOT_WEIGHTS: [&str; 4] = ["training_args", "optimizer", "scheduler", "rng_state"];
+/// How the names of what training leaves beside the weights begin.
+pub const NOT_WEIGHTS: [&str; 4] = ["training_args", "optimizer", "scheduler", "rng_state"];
 /// As many processes as one checkpoint may have been saved by.
 const MAX_PARTS: usize = 4096;
 
@@ -125,10 +126,7 @@ fn open_parallel(folder: &Path) -> Result<Option<Box<dyn Checkpoint>>> {
 fn latest(folder: &Path) -> Option<PathBuf> {
     const MAX_NAME: u64 = 256;
     let path = folder.join("latest");
-    if std::fs::metadata(&path).ok()?.len() > MAX_NAME {
-        return None;
-    }
-    let name = std::fs::read_to_string(path).ok()?;
+    let name = read_text_at_most(&path, MAX_NAME).ok()?;
     let name = name.trim();
     let plain = !name.is_empty() && name != ".." && !name.contains(['/', '\\']);
     Some(folder.join(name)).filter(|path| plain && path.is_dir())

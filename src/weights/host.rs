@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use candle_core::Device;
 use candle_core::quantized::{QStorage, QTensor};
-use candle_core::{Device, Tensor};
 use half::{bf16, f16};
 
 use super::Data;
@@ -78,6 +78,24 @@ impl HostTensor<'_> {
         })
     }
 
+    /// Whether every number is finite in f32, where they are plain floats; blocks are not looked
+    /// into.
+    pub fn is_finite(&self) -> bool {
+        fn all<const N: usize>(data: &[u8], is_finite: impl Fn([u8; N]) -> bool) -> bool {
+            // No early end within a piece, so that the compiler can test many numbers at once.
+            let mut pieces = data.as_chunks::<N>().0.chunks(1024);
+            pieces.all(|piece| piece.iter().fold(true, |all, &w| all & is_finite(w)))
+        }
+        let data = &self.data;
+        match self.encoding {
+            Encoding::F64 => all(data, |w| (f64::from_le_bytes(w) as f32).is_finite()),
+            Encoding::F32 => all(data, |w| f32::from_le_bytes(w).is_finite()),
+            Encoding::F16 => all(data, |w| f16::from_le_bytes(w).is_finite()),
+            Encoding::BF16 => all(data, |w| bf16::from_le_bytes(w).is_finite()),
+            _ => true,
+        }
+    }
+
     /// The same numbers in another encoding, rounded or quantized row by row.
     ///
     /// # Errors
@@ -113,18 +131,13 @@ impl HostTensor<'_> {
     /// `values`, the tensor's own, in blocks that no row shares with another.
     fn to_blocks(&self, values: Vec<f32>, encoding: Encoding) -> Result<Vec<u8>> {
         let row = self.shape.last().copied().unwrap_or(1);
-        let unfit = || Error::Unsupported(format!("rows of {row} cannot be stored as {encoding}"));
         let whole = row > 0 && row.is_multiple_of(encoding.block_len());
         if !encoding.is_quantized() || !whole {
-            return Err(unfit());
+            return Err(Error::Unsupported(format!(
+                "rows of {row} cannot be stored as {encoding}"
+            )));
         }
-        if matches!(encoding, Encoding::Q4_0 | Encoding::Q8_0 | Encoding::IQ4_NL) {
-            return quantize(&values, encoding);
-        }
-        let dtype = encoding.to_candle().ok_or_else(unfit)?;
-        let rows = values.len() / row;
-        let tensor = Tensor::from_vec(values, (rows, row), &Device::Cpu)?;
-        Ok(QTensor::quantize(&tensor, dtype)?.data()?.into_owned())
+        quantize(values, encoding)
     }
 
     /// Every number changed by `f`, in f32.

@@ -6,16 +6,31 @@ use crate::quant::Encoding;
 
 /// The transpose of a stored matrix; `row_bytes` are those of a row of the result.
 pub(super) fn transpose(data: &[u8], encoding: Encoding, row_bytes: usize) -> Vec<u8> {
-    let size = encoding.bytes_of(1).unwrap_or(1).max(1);
-    let stored_rows = (row_bytes / size).max(1);
-    let stored_row_bytes = data.len() / stored_rows;
-    let mut out = Vec::with_capacity(data.len());
-    for at in (0..stored_row_bytes).step_by(size) {
-        for row in data.chunks_exact(stored_row_bytes.max(1)) {
-            out.extend_from_slice(&row[at..at + size]);
+    match encoding.bytes_of(1) {
+        Some(8) => transposed::<8>(data, row_bytes),
+        Some(4) => transposed::<4>(data, row_bytes),
+        Some(2) => transposed::<2>(data, row_bytes),
+        _ => transposed::<1>(data, row_bytes),
+    }
+}
+
+/// The transpose of numbers of `N` bytes, tile by tile so that both sides stay in the cache.
+fn transposed<const N: usize>(data: &[u8], row_bytes: usize) -> Vec<u8> {
+    const TILE: usize = 64;
+    let (numbers, _) = data.as_chunks::<N>();
+    let cols = (row_bytes / N).max(1);
+    let rows = numbers.len() / cols;
+    let mut out = vec![[0; N]; numbers.len()];
+    for first_row in (0..rows).step_by(TILE) {
+        for first_col in (0..cols).step_by(TILE) {
+            for row in first_row..(first_row + TILE).min(rows) {
+                for col in first_col..(first_col + TILE).min(cols) {
+                    out[row * cols + col] = numbers[col * rows + row];
+                }
+            }
         }
     }
-    out
+    out.into_flattened()
 }
 
 /// Divides each row by its L2 norm; the encoding stays. Blocks whose rows have unit length but
@@ -91,6 +106,14 @@ mod tests {
         let pairs = [1, 0, 2, 0, 3, 0, 4, 0];
         let found = transpose(&pairs, Encoding::F16, 4);
         assert_eq!(found, [1, 0, 3, 0, 2, 0, 4, 0]);
+        // More rows and columns than a tile has.
+        let wide: Vec<u8> = (0..70 * 130).flat_map(|i: u32| i.to_le_bytes()).collect();
+        let tall = transpose(&wide, Encoding::F32, 70 * 4);
+        let words = |bytes: &[u8], at: usize| bytes[at * 4..][..4].to_vec();
+        for (row, col) in [(0, 0), (129, 0), (63, 64), (64, 63), (129, 69)] {
+            assert_eq!(words(&tall, row * 70 + col), words(&wide, col * 130 + row));
+        }
+        assert_eq!(transpose(&tall, Encoding::F32, 130 * 4), wide);
     }
 
     #[test]

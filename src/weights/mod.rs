@@ -10,6 +10,7 @@ pub mod export;
 mod folder;
 pub mod gguf;
 mod host;
+mod index;
 mod layout;
 mod map;
 pub mod packed;
@@ -25,16 +26,17 @@ use std::path::{Path, PathBuf};
 
 pub use canonical::Weights;
 pub use data::{Data, Mapped};
-pub use folder::{open_file, open_folder};
+pub use folder::{NOT_WEIGHTS, open_file, open_folder};
 pub use host::HostTensor;
+pub use index::Index;
 pub use map::Map;
 pub use parallel::Parallel;
 pub use pytorch::PyTorch;
 pub use safetensors::Safetensors;
 pub use sum::Sum;
 
-use crate::Result;
 use crate::quant::Encoding;
+use crate::{Error, Result};
 
 /// What a checkpoint says of one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +89,21 @@ pub trait Checkpoint: Send + Sync {
     /// # Errors
     /// If there is no such tensor or its file cannot be read.
     fn read(&self, name: &str) -> Result<Data<'_>>;
+
+    /// One tensor's numbers in f32.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`], or if they are no numbers.
+    fn read_f32(&self, name: &str) -> Result<Vec<f32>> {
+        let info = self.tensors().get(name);
+        let info = info.ok_or_else(|| Error::tensor(self.path(), name, "missing"))?;
+        let tensor = HostTensor {
+            encoding: info.encoding,
+            shape: info.shape.clone(),
+            data: self.read(name)?,
+        };
+        tensor.to_f32()
+    }
 
     /// Lets go of the memory that reading a tensor, and whatever its file gave before, took.
     fn release(&self, _name: &str) {}

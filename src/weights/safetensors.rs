@@ -1,17 +1,13 @@
 //! Safetensors, single or sharded with an index (`model.safetensors.index.json`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
-use serde::Deserialize;
 
-use super::{Checkpoint, Data, Map, Mapped, TensorInfo};
+use super::{Checkpoint, Data, Index, Map, Mapped, TensorInfo};
 use crate::quant::Encoding;
 use crate::{Error, Result};
-
-/// The largest index that is read; real ones are below 10 MB.
-const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// Where one tensor's bytes are: the shard and the range in it.
 struct Place {
@@ -27,11 +23,6 @@ pub struct Safetensors {
     places: BTreeMap<String, Place>,
 }
 
-#[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
-}
-
 impl Safetensors {
     /// Opens one `.safetensors` file.
     pub fn open_file(path: &Path) -> Result<Self> {
@@ -41,22 +32,12 @@ impl Safetensors {
     /// Opens the shards that an index names, all in the index's folder, and checks that each
     /// tensor is where the index says.
     pub fn open_index(index: &Path) -> Result<Self> {
-        let weight_map = read_index(index)?;
-        let folder = index.parent().unwrap_or(Path::new(""));
-        let shards = shard_files(index, &weight_map)?;
-        let opened = Self::open_shards(folder.to_path_buf(), &shards)?;
-        for (tensor, shard) in &weight_map {
-            let found = opened
-                .places
-                .get(tensor)
-                .map(|p| opened.shards[p.shard].0.as_path());
-            if found != Some(&folder.join(shard)) {
-                return Err(Error::format(
-                    index,
-                    format!("tensor {tensor} is said to be in {shard}, where it is not"),
-                ));
-            }
-        }
+        let index = Index::read(index)?;
+        let opened = Self::open_shards(index.folder().to_path_buf(), &index.files()?)?;
+        index.check(|tensor| {
+            let place = opened.places.get(tensor)?;
+            Some(opened.shards[place.shard].0.as_path())
+        })?;
         Ok(opened)
     }
 
@@ -89,42 +70,6 @@ impl Safetensors {
         }
         Ok(out)
     }
-}
-
-/// The map from tensor names to shard files of an index (safetensors' or PyTorch's).
-pub(super) fn read_index(path: &Path) -> Result<BTreeMap<String, String>> {
-    let size = std::fs::metadata(path)
-        .map_err(|e| Error::io(path, e))?
-        .len();
-    if size > MAX_INDEX_BYTES {
-        return Err(Error::format(
-            path,
-            format!("{size} bytes are too many for an index"),
-        ));
-    }
-    let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let index: Index = serde_json::from_slice(&text)
-        .map_err(|e| Error::format(path, format!("not a weight index: {e}")))?;
-    Ok(index.weight_map)
-}
-
-/// The files of an index, which must stand beside it.
-pub(super) fn shard_files(
-    index: &Path,
-    weight_map: &BTreeMap<String, String>,
-) -> Result<Vec<PathBuf>> {
-    let folder = index.parent().unwrap_or(Path::new(""));
-    let names: BTreeSet<&str> = weight_map.values().map(String::as_str).collect();
-    if let Some(name) = names
-        .iter()
-        .find(|name| name.contains(['/', '\\']) || **name == "..")
-    {
-        return Err(Error::format(
-            index,
-            format!("shard {name:?} is not a plain file name"),
-        ));
-    }
-    Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
 fn encoding(dtype: Dtype) -> Option<Encoding> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, Data, HostTensor, TensorInfo};
+use super::{Checkpoint, Data, TensorInfo};
 use crate::quant::Encoding;
 use crate::{Error, Result};
 
@@ -58,18 +58,6 @@ impl Sum {
     }
 }
 
-/// A stored tensor's numbers.
-fn numbers(checkpoint: &dyn Checkpoint, name: &str) -> Result<Vec<f32>> {
-    let info = checkpoint.tensors().get(name);
-    let info = info.ok_or_else(|| Error::tensor(checkpoint.path(), name, "missing"))?;
-    let tensor = HostTensor {
-        encoding: info.encoding,
-        shape: info.shape.clone(),
-        data: checkpoint.read(name)?,
-    };
-    tensor.to_f32()
-}
-
 impl Checkpoint for Sum {
     fn path(&self) -> &Path {
         self.difference.path()
@@ -80,8 +68,8 @@ impl Checkpoint for Sum {
     }
 
     fn read(&self, name: &str) -> Result<Data<'_>> {
-        let mut sum = numbers(self.difference.as_ref(), name)?;
-        let mut base = numbers(self.base.as_ref(), name)?;
+        let mut sum = self.difference.read_f32(name)?;
+        let mut base = self.base.read_f32(name)?;
         let cols = match self.tensors.get(name).map(|t| t.shape.as_slice()) {
             Some([_, cols]) => *cols,
             _ => 1,
@@ -146,7 +134,7 @@ mod tests {
         let sum = Sum::new(base, difference).unwrap();
         // The base is [0 1; 2 3], its mean row [1 2].
         assert_eq!(
-            numbers(&sum, "w").unwrap(),
+            sum.read_f32("w").unwrap(),
             [0.0, 11.0, 22.0, 33.0, 41.0, 52.0]
         );
     }

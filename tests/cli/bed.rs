@@ -5,12 +5,23 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Map, Value, json};
 
+/// How the names begin of what the program listens to.
+const HEEDED: [&str; 6] = [
+    "HF_",
+    "HUGGING",
+    "TRANSFORMERS_",
+    "WICK_",
+    "LC_",
+    "CLICOLOR",
+];
+
 /// The program, with nothing of this machine's environment that it listens to.
 pub fn wick() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wick"));
-    for (name, _) in std::env::vars() {
-        if name.starts_with("HF_") || name.starts_with("WICK_") || name.starts_with("LC_") {
-            command.env_remove(name);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if HEEDED.iter().any(|begin| text.starts_with(begin)) {
+            command.env_remove(&name);
         }
     }
     command

@@ -80,6 +80,51 @@ fn bench_measures_models_whose_prompts_need_their_marks() {
 }
 
 #[test]
+fn bench_goes_to_the_last_position_and_refuses_more_before_it_measures() {
+    let bench = |name: &str, args: &str| {
+        let mut command = wick();
+        command.args(["bench", "-r", "1", "-o", "jsonl", "-m"]);
+        ended(command.arg(oracle(name)).args(args.split(' ')))
+    };
+    // GPT-2 has learned 256 positions here; GLM's prompts take two of its 128 at least.
+    for (name, args) in [
+        ("gpt2", "-p 0 -n 256"),
+        ("gpt2", "-p 256 -n 0"),
+        ("gpt2", "-p 0 -n 128 -d 128"),
+        ("glm10b", "-p 0 -n 127"),
+    ] {
+        let row: Value = serde_json::from_str(&bench(name, args).done()).unwrap();
+        assert!(row["avg_ts"].as_f64().is_some_and(|t| t > 0.0), "{row}");
+    }
+    let most = usize::MAX;
+    for (name, args, needed) in [
+        ("gpt2", "-p 0 -n 129 -d 0,128".to_string(), 257),
+        ("gpt2", "-p 8,257 -n 0".to_string(), 257),
+        ("glm10b", "-p 0 -n 1,128".to_string(), 129),
+        ("llama", format!("-p 8 -n {most} -d 8"), most),
+    ] {
+        let ended = bench(name, &args);
+        assert_eq!(ended.stdout, "", "{args}");
+        let message = ended.failed(1);
+        let needed = format!("{needed} tokens are more than the model's context");
+        assert!(message.contains(&needed), "{args}: {message}");
+    }
+}
+
+#[test]
+fn bench_refuses_what_no_gpu_has_before_it_looks_for_the_model() {
+    for flags in [
+        &["--cache-type", "q8_0"][..],
+        &["--against", "--cache-type q8_0"],
+    ] {
+        let mut bench = wick();
+        bench.args(["bench", "-m", "nowhere", "--device", "cuda"]);
+        let message = ended(bench.args(flags)).failed(2);
+        assert!(message.contains("--cache-type q8_0"), "{message}");
+    }
+}
+
+#[test]
 fn what_becomes_of_packed_integers_is_said() {
     let packed = |name: &str| {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -128,7 +173,13 @@ fn bench_alternates_two_settings() {
         ended(bench.args(more))
     };
     let json = ["-t", "2", "-o", "json"];
-    for flags in ["-t 1", "--quant int8", "--cache-type f16", "--isa portable"] {
+    for flags in [
+        "-t 1",
+        "--quant int8",
+        "--quant q8_0",
+        "--cache-type q8_0",
+        "--isa portable",
+    ] {
         let rows: Vec<Value> = serde_json::from_str(&against(flags, &json).done()).unwrap();
         assert_eq!(rows.len(), 4, "{flags}");
         for pair in rows.chunks(2) {
@@ -144,7 +195,7 @@ fn bench_alternates_two_settings() {
             assert_eq!(found["pairs"], 3);
             assert_eq!(pair[1]["setting"], flags);
             assert!(pair[0].get("setting").is_none() && pair[1].get("ratio").is_none());
-            assert_eq!(pair[1]["quant"] == "Q8_0", flags == "--quant int8");
+            assert_eq!(pair[1]["quant"] == "Q8_0", flags.starts_with("--quant"));
             assert_eq!(pair[1]["threads"] == 1, flags == "-t 1");
         }
     }

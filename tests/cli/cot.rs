@@ -69,7 +69,12 @@ fn sampled_chains_vote() {
     let model = Speaker::new();
     let vote = |seed| think(&model, "vote:5", "How many?", &["--seed", seed]);
     let thought = vote("7");
-    assert_eq!(thought, vote("7"), "a seed makes it repeatable");
+    let again = vote("7");
+    assert_eq!(
+        thought["chains"], again["chains"],
+        "a seed makes it repeatable"
+    );
+    assert_eq!(thought["text"], again["text"]);
     let chains = thought["chains"].as_array().unwrap();
     assert_eq!(chains.len(), 5);
     assert!(
@@ -97,11 +102,36 @@ fn what_does_not_go_together_is_said() {
         &["Hi", "--cot", "zero", "--infill"],
         &["Hi", "--cot", "zero", "--logits", "x.safetensors"],
         &["--prompt-ids", "1,2", "--cot", "zero"],
+        &["Hi", "--cot", "vote:3", "--temp", "0"],
     ] {
         let mut command = wick();
         let ended: Ended = ended(command.arg("run").args(args).arg("-m").arg(model.path()));
         let message = ended.failed(2);
         assert!(message.contains("--cot"), "{args:?} {message}");
+    }
+}
+
+#[test]
+fn json_has_the_keys_of_any_answer_and_lines_come_as_the_text_does() {
+    let model = Speaker::new();
+    for how in ["zero", "few", "vote:2"] {
+        let thought = think(&model, how, "How many?", &["--seed", "7"]);
+        for key in ["load_s", "prompt_s", "generate_s", "first_token_s"] {
+            let value = thought["timings"][key].as_f64();
+            assert!(value.is_some_and(|v| v > 0.0), "{how}, {key}: {value:?}");
+        }
+        assert!(thought["prompt_ids"].is_array() && thought["seed"] == 7);
+        assert!(thought.get("peak_rss_bytes").is_some());
+        let mut command = wick();
+        command.args(["run", "How many?", "--cot", how, "--seed", "7", "-m"]);
+        command.arg(model.path()).args(COMMON);
+        let lines = ended(command.args(["-o", "jsonl"])).done();
+        let lines = lines.lines().map(|l| serde_json::from_str(l).unwrap());
+        let mut lines: Vec<Value> = lines.collect();
+        let last = lines.pop().unwrap();
+        assert_eq!(last["text"], thought["text"], "{how}");
+        let pieces: String = lines.iter().map(|l| l["text"].as_str().unwrap()).collect();
+        assert_eq!(last["text"], pieces, "{how}");
     }
 }
 

@@ -13,7 +13,7 @@ fn golden(name: &str) -> PathBuf {
 
 fn compare(name: &str, found: &str) {
     let path = golden(name);
-    if std::env::var_os("WICK_UPDATE").is_some() {
+    if std::env::var_os("WICK_UPDATE").is_some_and(|value| value == "1") {
         std::fs::write(&path, found).unwrap();
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();

@@ -8,7 +8,8 @@ use crate::bed::{Ended, Speaker, answer, ended, oracle, wick};
 use candle_core::Device;
 use serde_json::{Value, json};
 
-fn run(model: &Path, args: &[&str]) -> Command {
+/// `wick run -m MODEL ARGS`.
+pub fn run(model: &Path, args: &[&str]) -> Command {
     let mut command = wick();
     command.args(["run", "-m"]).arg(model).args(args);
     command
@@ -150,7 +151,22 @@ fn without_a_tokenizer_the_answer_is_its_ids() {
     assert_eq!(format!("[{ids}]"), whole["ids"].to_string());
     assert_eq!(whole["text"], Value::Null);
     let no_text = ended(&mut run(&oracle("llama"), &["hello"])).failed(1);
-    assert!(no_text.contains("--prompt-ids"), "{no_text}");
+    for way in ["tokenizer.json", "--prompt-ids"] {
+        assert!(no_text.contains(way), "{no_text}");
+    }
+    // Where ids are given already, or cannot be, they are no way out.
+    for line in [
+        "run --prompt-ids 1 --stop x -m",
+        "run Hi --cot zero -m",
+        "chat -m",
+        "inspect -p Hi",
+    ] {
+        let mut command = wick();
+        command.args(line.split(' ')).arg(oracle("llama"));
+        let message = ended(&mut command).failed(1);
+        assert!(message.contains("tokenizer.json"), "{line}: {message}");
+        assert!(!message.contains("--prompt-ids"), "{line}: {message}");
+    }
 }
 
 #[test]
@@ -167,6 +183,96 @@ fn a_full_context_is_said() {
         cut.stderr
     );
     assert_eq!(cut.done().split(',').count(), 5);
+    // Also where an encoder reads the prompt, which takes no place in the answer's cache.
+    let ids = ["--prompt-ids", "5,6,7,8,9", "--ignore-eos"];
+    let message = ended(run(&oracle("t5"), &ids).args(["-c", "4"])).failed(1);
+    assert!(message.contains("5 tokens are needed, 4 fit"), "{message}");
+    ended(run(&oracle("t5"), &ids).args(["-c", "5", "-n", "1"])).done();
+}
+
+/// A model whose weights of these names are multiplied.
+fn scaled(factors: &[(&str, f64)]) -> Speaker {
+    let model = Speaker::new();
+    let file = model.path().join("model.safetensors");
+    let mut tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+    for (name, tensor) in &mut tensors {
+        for (end, factor) in factors {
+            if name.ends_with(end) {
+                *tensor = (&*tensor * *factor).unwrap();
+            }
+        }
+    }
+    candle_core::safetensors::save(&tensors, &file).unwrap();
+    model
+}
+
+#[test]
+fn a_model_that_computes_no_number_fails_and_says_why() {
+    let cached = |model: &Speaker, kind: &str| {
+        let mut command = run(model.path(), &["--prompt-ids", "1,2,3,4", "-n", "4"]);
+        ended(command.args(["--cache-type", kind]))
+    };
+    let damaged = scaled(&[("model.norm.weight", f64::NAN)]);
+    let message = cached(&damaged, "f32").failed(1);
+    assert!(message.contains("weights are damaged"), "{message}");
+    // Values that f16 does not hold.
+    let wide = scaled(&[("v_proj.weight", 1e7), ("o_proj.weight", 1e-7)]);
+    let message = cached(&wide, "f16").failed(1);
+    assert!(message.contains("--cache-type f32"), "{message}");
+    cached(&wide, "f32").done();
+}
+
+#[test]
+fn the_end_tokens_that_a_models_files_name_end_an_answer() {
+    let model = Speaker::new();
+    let args = ["Tell me", "-n", "40", "--temp", "0"];
+    let whole = answer(model.path(), &[&args[..], &["--ignore-eos"]].concat());
+    let whole: Vec<u32> = serde_json::from_value(whole["ids"].clone()).unwrap();
+    // The one that comes up last for the first time.
+    let is_new = |at: &usize| !whole[..*at].contains(&whole[*at]);
+    let at = (0..whole.len()).rfind(is_new).unwrap();
+    assert!(at > 0, "{whole:?}");
+    let ends = || {
+        let ended = answer(model.path(), &args);
+        assert_eq!(ended["finish_reason"], "stop");
+        assert_eq!(ended["ids"], json!(whole[..at]));
+    };
+    let write = |file: &str, json: &Value| {
+        std::fs::write(model.path().join(file), json.to_string()).unwrap();
+    };
+    let named = json!({ "eos_token_id": [whole[at]] });
+    write("generation_config.json", &named);
+    ends();
+    // Where that names none, the configuration's counts.
+    write("generation_config.json", &json!({}));
+    let config = std::fs::read_to_string(model.path().join("config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    config["eos_token_id"] = json!(whole[at]);
+    write("config.json", &config);
+    ends();
+}
+
+#[test]
+fn numbers_are_the_same_whatever_the_number_of_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    // Long enough that attention shares its keys out among the threads.
+    let ids = (0..1100u32).map(|i| (i * 7919 % 311).to_string());
+    let ids = ids.collect::<Vec<_>>().join(",");
+    let bits = |threads: &str| -> Vec<u32> {
+        let file = dir.path().join(threads);
+        let mut args = vec!["--prompt-ids", &ids, "-c", "1200", "-n", "4"];
+        args.extend(["--ignore-eos", "-t", threads, "--logits"]);
+        args.push(file.to_str().unwrap());
+        answer(&oracle("llama"), &args);
+        let tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+        let logits = tensors["logits"].flatten_all().unwrap();
+        let logits: Vec<f32> = logits.to_vec1().unwrap();
+        logits.into_iter().map(f32::to_bits).collect()
+    };
+    let (one, two) = (bits("1"), bits("2"));
+    assert_eq!(one.len(), 1103 * 311);
+    let other = one.iter().zip(&two).position(|(a, b)| a != b);
+    assert_eq!(other, None, "the first number that is another");
 }
 
 #[test]
@@ -230,85 +336,6 @@ fn weights_are_quantized_and_converted_while_loading() {
         gaps.is_sorted() && gaps[1] > 0.0 && gaps[2] < gaps[3],
         "{gaps:?}"
     );
-}
-
-#[test]
-fn intermediates_are_written_by_name() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("dump.safetensors");
-    let args = ["--prompt-ids", "1,2,3", "-n", "1", "--dump"];
-    answer(
-        &oracle("llama"),
-        &[&args[..], &[file.to_str().unwrap()]].concat(),
-    );
-    let tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
-    assert!(
-        tensors.keys().any(|k| k.starts_with("blk.0.")),
-        "{:?}",
-        tensors.keys()
-    );
-    assert!(tensors.values().all(|t| t.dim(0).unwrap() == 3));
-}
-
-#[test]
-fn a_file_for_tensors_is_opened_first_and_written_last() {
-    let dir = tempfile::tempdir().unwrap();
-    let nowhere = dir.path().join("no/such/folder/x.safetensors");
-    for flag in ["--logits", "--dump"] {
-        let mut command = run(Path::new("nowhere"), &["--prompt-ids", "1", flag]);
-        let message = ended(command.arg(&nowhere)).failed(1);
-        assert!(
-            message.contains(flag) && message.contains(nowhere.to_str().unwrap()),
-            "{message}"
-        );
-    }
-    // What is there stays where there is nothing to write.
-    let file = dir.path().join("x.safetensors");
-    std::fs::write(&file, [7u8; 100_000]).unwrap();
-    let args = ["--prompt-ids", "1,2", "-n", "0", "--logits"];
-    ended(run(Path::new("nowhere"), &args).arg(&file)).failed(1);
-    assert_eq!(std::fs::read(&file).unwrap(), [7u8; 100_000]);
-    answer(
-        &oracle("llama"),
-        &[&args[..], &[file.to_str().unwrap()]].concat(),
-    );
-    let tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
-    assert_eq!(tensors["logits"].dims(), [2, 311]);
-    // Not the file that is read.
-    let model = Speaker::new();
-    let weights = model.path().join("model.safetensors");
-    let before = std::fs::read(&weights).unwrap();
-    let message = ended(run(model.path(), &args).arg(&weights)).failed(1);
-    assert!(message.contains("the model that is read"), "{message}");
-    assert_eq!(std::fs::read(&weights).unwrap(), before);
-}
-
-#[test]
-#[cfg(unix)]
-fn tensors_go_into_a_pipe_and_through_a_link() {
-    use std::os::unix::fs::FileTypeExt;
-
-    let dir = tempfile::tempdir().unwrap();
-    let [pipe, link, file] = ["pipe", "link", "file"].map(|name| dir.path().join(name));
-    let made = Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
-    std::fs::write(&file, b"").unwrap();
-    std::os::unix::fs::symlink(&file, &link).unwrap();
-    // Held open at both ends, so that nobody waits for the other; it has room for all of it.
-    let mut both = std::fs::OpenOptions::new();
-    let mut both = both.read(true).write(true).open(&pipe).unwrap();
-    let args = ["--prompt-ids", "1,2,3", "-n", "0"];
-    let mut command = run(&oracle("llama"), &args);
-    command.arg("--logits").arg(&pipe).arg("--dump").arg(&link);
-    ended(&mut command).done();
-    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
-    let mut bytes = vec![0; 1 << 16];
-    let n = both.read(&mut bytes).unwrap();
-    let logits = candle_core::safetensors::load_buffer(&bytes[..n], &Device::Cpu).unwrap();
-    assert_eq!(logits["logits"].dims(), [3, 311]);
-    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
-    let dump = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
-    assert!(dump.keys().any(|k| k.starts_with("blk.0.")));
 }
 
 #[test]
@@ -416,9 +443,17 @@ fn an_answer_ends_where_learned_positions_end() {
 }
 
 #[test]
-fn keys_that_eight_bits_cannot_hold_are_refused() {
-    let mut run = wick();
-    run.args(["run", "--prompt-ids", "5,6", "-m"]);
-    run.arg(oracle("palm")).args(["--cache-type", "q8_0"]);
-    assert!(ended(&mut run).failed(1).contains("--cache-type f16"));
+fn keys_that_outgrow_f16_are_kept_in_f32() {
+    let run = |more: &[&str]| {
+        let mut run = wick();
+        run.args(["run", "--prompt-ids", "5,6", "-n", "2", "-m"]);
+        run.arg(oracle("palm")).args(more);
+        ended(&mut run)
+    };
+    for kind in ["f16", "q8_0"] {
+        let message = run(&["--cache-type", kind]).failed(1);
+        assert!(message.contains("--cache-type f32"), "{message}");
+    }
+    // Weights in f16 do not make the cache f16.
+    run(&["--dtype", "f16"]).done();
 }

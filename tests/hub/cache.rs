@@ -17,7 +17,7 @@ fn offline_nothing_is_sent_and_what_is_missing_is_listed() {
     bed.options.offline = true;
     let message = bed.resolve(ID).unwrap_err().to_string();
     assert!(
-        message.contains("missing: revision main") && message.contains("--offline"),
+        message.contains("missing: revision main") && message.contains("leave --offline"),
         "{message}"
     );
 
@@ -61,7 +61,10 @@ fn offline_a_shard_that_is_not_here_is_named() {
         ],
     );
     bed.resolve(ID).unwrap();
+    let has_weights = || list(&bed.options.cache).unwrap()[0].has_weights();
+    assert!(has_weights());
     fs::remove_file(bed.snapshot().join(shards[1])).unwrap();
+    assert!(!has_weights());
     bed.options.offline = true;
     let message = bed.resolve(ID).unwrap_err().to_string();
     assert!(

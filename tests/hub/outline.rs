@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use wick::hub::{Forecast, HubError, ModelRef, Outline, Plan, Preflight, Quiet, hollow, plan};
+use wick::hub::{HubError, ModelRef, Outline, Plan, Preflight, Quiet, hollow, plan};
 use wick::load::Opened;
+use wick::memory::Forecast;
 use wick::nn::{CacheType, Storage};
 use wick::quant::Encoding;
 use wick::weights::Checkpoint;

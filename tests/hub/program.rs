@@ -62,6 +62,16 @@ pub fn at(endpoint: &str, home: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// Gives `command` the environment that was set for `program`.
+pub fn environment(command: &mut Command, program: &Command) {
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+}
+
 /// Neither the token nor a signed address may be in anything that is printed.
 #[track_caller]
 pub fn safe(ended: Ended) -> Ended {
@@ -177,6 +187,56 @@ fn from_an_empty_cache_to_a_story() {
         "",
         &[&["--prompt-ids", "1,403"][..], &greedy].concat(),
     );
+}
+
+#[test]
+fn globs_choose_what_lies_in_a_folder_of_its_own() {
+    let desk = Desk::new();
+    let all = desk.run(&["download", "--dry-run", "--include", "*", ID]);
+    assert_says(&all.done(), &["README.md", "pytorch_model.bin"]);
+
+    let folder = desk.dir.path().join("here");
+    let here = folder.to_str().unwrap();
+    let globs = ["--include", "*.json", "--exclude", "tok*"];
+    let line = [&["download", ID, "--local-dir", here][..], &globs].concat();
+    assert_eq!(desk.run(&line).done().trim_end(), here);
+    let entries = std::fs::read_dir(&folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, [".cache", "config.json", "generation_config.json"]);
+    assert!(!desk.repo().exists());
+}
+
+#[test]
+fn one_folder_is_not_for_two_models() {
+    let desk = Desk::new();
+    serve(&desk.hub, "test-org/Tiny-2", Speaker::new().path());
+    let folder = desk.dir.path().join("here");
+    let here = folder.to_str().unwrap();
+    let message = desk
+        .run(&["download", "--local-dir", here, ID, "test-org/Tiny-2"])
+        .failed(2);
+    assert_says(&message, &["--local-dir", "2 are named", "of its own"]);
+    assert!(desk.hub.requests().is_empty() && !folder.exists());
+}
+
+#[test]
+fn the_address_of_a_models_page_stands_for_its_id() {
+    let desk = Desk::new();
+    let address = format!("https://huggingface.co/{ID}/tree/main");
+    desk.run(&["download", &address]).done();
+    assert!(desk.repo().join("refs/main").exists());
+}
+
+#[test]
+#[cfg(feature = "demo")]
+fn the_model_that_the_program_carries_is_not_downloaded() {
+    let desk = Desk::new();
+    let message = desk.run(&["download", "demo"]).failed(1);
+    assert_says(&message, &["demo", "in the program already"]);
+    assert!(desk.hub.requests().is_empty());
 }
 
 #[test]

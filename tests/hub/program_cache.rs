@@ -74,6 +74,34 @@ fn what_is_cached_is_listed_with_sizes_and_removed_after_asking() {
 }
 
 #[test]
+fn only_a_model_with_whole_weights_counts_as_cached() {
+    const REPO: &str = "Qwen/Qwen3-0.6B";
+    let desk = Desk::empty();
+    serve(&desk.hub, REPO, Speaker::new().path());
+    let is_cached = || {
+        let table = desk.run(&["models"]).done();
+        let mut rows = table.lines();
+        let row = rows.find(|row| row.starts_with("  qwen3-0.6b "));
+        row.unwrap().ends_with("[cached]")
+    };
+    let card = || desk.run(&["models", "qwen3-0.6b"]).done();
+    assert!(!is_cached());
+
+    desk.run(&["download", REPO, "--include", "*.json"]).done();
+    let blobs = desk.cache().join("models--Qwen--Qwen3-0.6B/blobs");
+    let part = blobs.join("ab".repeat(32)).with_extension("incomplete");
+    fs::write(&part, [0u8; 1000]).unwrap();
+    assert!(!is_cached());
+    assert_says(&card(), &[REPO, ", unfinished)"]);
+
+    desk.run(&["download", REPO]).done();
+    assert!(is_cached());
+    assert_says(&card(), &["1000 B unfinished"]);
+    fs::remove_file(part).unwrap();
+    assert!(is_cached() && !card().contains("unfinished"));
+}
+
+#[test]
 fn a_revision_is_removed_by_the_name_that_is_listed() {
     let desk = Desk::new();
     desk.run(&["download", ID]).done();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cli_bed::ended;
-use crate::program::{Desk, ID};
+use crate::program::{Desk, ID, environment};
 
 /// What is offered for the last of `words`.
 fn offered(desk: &Desk, words: &[&str]) -> Vec<String> {
@@ -67,19 +67,20 @@ fn the_committed_script_completes_in_bash() {
     }
     let desk = Desk::new();
     desk.run(&["download", ID]).done();
-    let program = PathBuf::from(desk.wick(&[]).get_program());
+    let wick = desk.wick(&[]);
+    let program = PathBuf::from(wick.get_program());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions/wick.bash");
     let line = "source \"$0\"; COMP_WORDS=(wick run -m test); COMP_CWORD=3; \
                 $(complete -p wick | sed 's/.* -F \\([^ ]*\\) .*/\\1/') wick test -m; \
                 printf '%s\\n' \"${COMPREPLY[@]}\"";
     let mut bash = Command::new("bash");
     bash.args(["--norc", "-c", line]).arg(script);
+    environment(&mut bash, &wick);
     let path = std::env::var("PATH").unwrap_or_default();
     bash.env(
         "PATH",
         format!("{}:{path}", program.parent().unwrap().display()),
     );
-    bash.env("HF_HOME", desk.dir.path());
     bash.current_dir(desk.dir.path());
     assert_eq!(ended(&mut bash).done().trim(), ID);
 }

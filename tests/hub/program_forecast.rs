@@ -3,7 +3,6 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use wick::hub::all_memory;
 
 use crate::cli_bed::oracle;
 use crate::program::{Desk, ID, assert_says};
@@ -72,7 +71,7 @@ fn giant(memory: u64) -> (Vec<u8>, Vec<u8>, u64) {
 
 #[test]
 fn what_cannot_fit_is_refused_before_it_is_fetched_with_what_would() {
-    let Some(memory) = all_memory() else {
+    let Some(memory) = wick::memory::all() else {
         eprintln!("skipped: the system does not say how much memory there is");
         return;
     };

@@ -1,6 +1,7 @@
 //! The built program where something is in its way: kills, Ctrl-C, a full disk, refusals.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,32 @@ use crate::cli_bed::{Ended, ended};
 use crate::program::{Desk, ID, safe};
 use crate::stand_in::{Fault, blob_name, commit};
 
-const KILLS: u32 = 30;
+const KILLS: usize = 30;
 
 /// The weights come in pieces, so that there is a while in which to stop.
+#[cfg(unix)]
 fn slow(desk: &Desk) {
     let drip = Fault::Drip(40_000, Duration::from_millis(6));
     desk.hub.fault("/cdn/", drip, usize::MAX);
+}
+
+/// Holds the next download where so many bytes of the weights are here, after the look at their
+/// header.
+fn hold(desk: &Desk, bytes: usize) {
+    let pass = Fault::Drip(usize::MAX, Duration::ZERO);
+    desk.hub.fault("/cdn/", pass, 1);
+    let stop = Fault::Silence(bytes, Duration::from_secs(600));
+    desk.hub.fault("/cdn/", stop, 1);
+}
+
+/// Waits until it is so.
+#[track_caller]
+fn wait_for(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "nothing came");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn start(desk: &Desk) -> Child {
@@ -30,12 +51,17 @@ fn weights(desk: &Desk) -> Vec<u8> {
     found
 }
 
-fn part(desk: &Desk) -> std::path::PathBuf {
+fn part(desk: &Desk) -> PathBuf {
     let blob = blob_name("model.safetensors", &weights(desk));
     desk.repo()
         .join("blobs")
         .join(blob)
         .with_added_extension("incomplete")
+}
+
+/// Bytes of a file that are here while it comes.
+fn begun(part: &Path) -> usize {
+    fs::metadata(part).map_or(0, |m| m.len() as usize)
 }
 
 /// Everything that loading needs is here, byte for byte, and nothing else.
@@ -67,28 +93,28 @@ fn assert_whole(desk: &Desk) {
 
 #[test]
 fn killed_at_any_moment_the_next_start_ends_in_the_same_files_and_no_leftovers() {
-    let desk = Desk::new();
-    slow(&desk);
-    let before = Instant::now();
-    assert!(start(&desk).wait().unwrap().success());
-    let whole = before.elapsed();
-    let mut cut_short = 0;
-    for _ in 0..KILLS {
+    for kill in 0..=KILLS {
         let desk = Desk::new();
-        slow(&desk);
+        let bytes = weights(&desk).len() * kill / KILLS;
+        let (part, main) = (part(&desk), desk.repo().join("refs/main"));
+        if bytes > 0 {
+            hold(&desk, bytes);
+        }
         let mut child = start(&desk);
-        std::thread::sleep(whole.mul_f64(rand::random_range(0.0..1.0)));
+        // From the first request, by way of the content, to the last byte, after which it goes on.
+        wait_for(|| match bytes {
+            0 => !desk.hub.requests().is_empty(),
+            bytes => begun(&part) >= bytes || main.exists(),
+        });
         child.kill().unwrap();
         child.wait().unwrap();
-        cut_short += u32::from(!desk.repo().join("refs/main").exists());
+        let is_within = 0 < kill && kill < KILLS;
+        assert!(!is_within || begun(&part) == bytes && !main.exists());
+        desk.hub.forget_faults();
         let again = start(&desk).wait_with_output().unwrap();
         safe(again.into()).done();
         assert_whole(&desk);
     }
-    assert!(
-        cut_short >= KILLS / 3,
-        "only {cut_short} of {KILLS} came in time"
-    );
 }
 
 /// What Ctrl-C sends.
@@ -112,11 +138,7 @@ fn ctrl_c_during_the_look_before_a_download_takes_the_temporary_folder_along() {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let entries = || fs::read_dir(&temporary).unwrap().flatten();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !entries().any(|entry| entry.path().join("config.json").exists()) {
-        assert!(Instant::now() < deadline, "nothing came");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_for(|| entries().any(|entry| entry.path().join("config.json").exists()));
     interrupt(&child);
     let ended: Ended = child.wait_with_output().unwrap().into();
     safe(ended).failed(130);
@@ -128,18 +150,15 @@ fn ctrl_c_during_the_look_before_a_download_takes_the_temporary_folder_along() {
 fn ctrl_c_keeps_what_came_and_the_next_start_goes_on_from_there() {
     let desk = Desk::new();
     slow(&desk);
+    let part = part(&desk);
     let child = start(&desk);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while fs::metadata(part(&desk)).map_or(0, |m| m.len()) < 100_000 {
-        assert!(Instant::now() < deadline, "nothing came");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_for(|| begun(&part) >= 100_000);
     interrupt(&child);
     let ended: Ended = child.wait_with_output().unwrap().into();
     let message = safe(ended).failed(130);
     assert!(message.contains("goes on"), "{message}");
-    let kept = fs::metadata(part(&desk)).unwrap().len();
-    assert!(kept >= 100_000 && kept < weights(&desk).len() as u64);
+    let kept = begun(&part);
+    assert!(kept >= 100_000 && kept < weights(&desk).len());
     desk.hub.forget_requests();
     desk.run(&["download", ID]).done();
     let asked: Vec<_> = desk
@@ -168,12 +187,7 @@ fn a_disk_that_fills_up_is_gone_on_from_once_there_is_room() {
         "trap '' XFSZ; ulimit -f 200; exec \"$0\" download \"$1\"",
     ]);
     shell.arg(program.get_program()).arg(ID);
-    for (name, value) in program.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
+    crate::program::environment(&mut shell, &program);
     let message = safe(ended(&mut shell)).failed(1);
     for wanted in ["model.safetensors", "goes on", "wick models rm"] {
         assert!(message.contains(wanted), "{wanted:?} is not in {message}");

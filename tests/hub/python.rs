@@ -22,7 +22,15 @@ fn python() -> Option<String> {
 }
 
 fn run(python: &str, bed: &Bed, offline: &str, script: &str) -> String {
-    let output = Command::new(python)
+    let mut command = Command::new(python);
+    for name in [
+        "HF_HUB_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
+        "TRANSFORMERS_OFFLINE",
+    ] {
+        command.env_remove(name);
+    }
+    let output = command
         .args(["-c", script])
         .env("HF_HOME", bed.dir.path())
         .env("HF_ENDPOINT", bed.hub.endpoint())

@@ -34,7 +34,17 @@ fn a_missing_repository_revision_and_file_are_told_apart() {
     );
     assert_says(
         &message(&bed, &format!("{ID}:modl.safetensors")),
-        &[ID, "no file", "did you mean model.safetensors"],
+        &[ID, "no file", "did you mean model.safetensors", "--dry-run"],
+    );
+}
+
+#[test]
+fn a_repository_without_weights_says_what_it_has_and_what_to_name() {
+    let bed = Bed::empty();
+    bed.hub.add(ID, &[("README.md", b"# Nothing")]);
+    assert_says(
+        &message(&bed, ID),
+        &["no weights", "README.md", "name another repository"],
     );
 }
 
@@ -107,13 +117,11 @@ fn a_list_that_goes_on_elsewhere_does_not_take_the_token_along() {
 fn nobody_there_says_so_and_the_cache_stands_in() {
     let bed = Bed::new();
     bed.resolve(ID).unwrap();
-    // A port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Bound and not listening: it refuses, and nobody else can have its port meanwhile.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let model = ModelRef::parse(ID).unwrap();
-    let dead = format!("http://{free}");
+    let dead = format!("http://{}", socket.local_addr().unwrap());
 
     let elsewhere = tempfile::tempdir().unwrap();
     let mut alone = options(&dead, elsewhere.path());

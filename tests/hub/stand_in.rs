@@ -176,6 +176,11 @@ impl StandIn {
         self.lock().faults.push((part.to_string(), fault, times));
     }
 
+    /// Nothing goes wrong any more.
+    pub fn forget_faults(&self) {
+        self.lock().faults.clear();
+    }
+
     pub fn requests(&self) -> Vec<Request> {
         self.lock().requests.clone()
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{declare, gemma2_2b, phi3_mini, spec, with};
+use super::{declare, falcon_7b, gemma2_2b, phi3_mini, pythia_70m, qwen3_30b, spec, with};
 use crate::arch::*;
 
 fn llama_7b() -> Value {
@@ -47,6 +47,35 @@ fn llamas_of_all_generations() {
         rope.scaling,
         RopeScaling::Llama3 { original: 8192, .. }
     ));
+    // Vicuna's stretched models.
+    let scaling = json!({ "factor": 8.0, "type": "linear" });
+    let vicuna = with(llama_7b(), "max_position_embeddings", json!(2048));
+    let vicuna = with(vicuna, "max_sequence_length", json!(16384));
+    assert_eq!(spec(with(vicuna, "rope_scaling", scaling)).max_len, 16384);
+}
+
+#[test]
+fn llamas_as_meta_publishes_them() {
+    let meta = |dim: usize, n_heads: usize, norm_eps: f64| {
+        json!({
+            "dim": dim, "multiple_of": 256, "n_heads": n_heads, "n_layers": 32,
+            "norm_eps": norm_eps, "vocab_size": 32000
+        })
+    };
+    let seventy = with(meta(8192, 64, 1e-5), "n_kv_heads", json!(8));
+    let llama3 = with(meta(4096, 32, 1e-5), "rope_theta", json!(500_000.0));
+    let code = with(meta(4096, 32, 1e-5), "rope_theta", json!(1_000_000));
+    for (config, wanted) in [
+        (meta(4096, 32, 1e-6), 2048),
+        // LLaMA-65B has LLaMA-2's epsilon.
+        (meta(8192, 64, 1e-5), 2048),
+        (meta(4096, 32, 1e-5), 4096),
+        (seventy, 4096),
+        (llama3, 8192),
+        (code, 16384),
+    ] {
+        assert_eq!(spec(config.clone()).max_len, wanted, "{config}");
+    }
 }
 
 #[test]
@@ -68,7 +97,7 @@ fn belles_bloomz() {
     );
 }
 
-fn chatglm_6b() -> Value {
+pub(super) fn chatglm_6b() -> Value {
     json!({
         "_name_or_path": "THUDM/chatglm-6b", "architectures": ["ChatGLMModel"],
         "auto_map": {"AutoConfig": "configuration_chatglm.ChatGLMConfig"},
@@ -81,7 +110,7 @@ fn chatglm_6b() -> Value {
     })
 }
 
-fn chatglm2_6b() -> Value {
+pub(super) fn chatglm2_6b() -> Value {
     json!({
         "_name_or_path": "THUDM/chatglm2-6b", "architectures": ["ChatGLMModel"],
         "auto_map": {"AutoConfig": "configuration_chatglm.ChatGLMConfig"},
@@ -157,10 +186,103 @@ fn keys_that_published_files_hold_and_no_reference_reads() {
             json!({"text-generation": {"impl": "x.y"}}),
         ),
         ("is_llama_config", json!(true)),
+        ("unsloth_version", json!("2024.9")),
+        ("transformers.js_config", json!({"dtype": "q4"})),
+        ("_flash_attn_2_enabled", json!(true)),
     ] {
         llama = with(llama, key, value);
     }
     assert_eq!(spec(llama), spec(llama_7b()));
+    for (config, key, value) in [
+        (qwen3_30b(), "use_qk_norm", json!(true)),
+        (qwen3_30b(), "qkv_bias", json!(false)),
+        (opt_350m(), "output_projection", json!(true)),
+        (opt_350m(), "learned_embeddings", json!(true)),
+        (pythia_70m(), "num_steps", json!("global_step143000")),
+        (pythia_70m(), "rope_theta", json!(10000)),
+        (falcon_7b(), "ff_factor", json!(4)),
+        (chatglm2_6b(), "rotary_percent", json!(0.5)),
+    ] {
+        let plain = spec(config.clone());
+        assert_eq!(spec(with(config, key, value)), plain, "{key}");
+    }
+    for (config, key, value) in [
+        (qwen3_30b(), "use_qk_norm", json!(false)),
+        (qwen3_30b(), "qkv_bias", json!(true)),
+        (chatglm2_6b(), "rotary_percent", json!(1.0)),
+    ] {
+        let error = declare(&with(config, key, value)).unwrap_err();
+        assert!(error.to_string().contains(key), "{error}");
+    }
+}
+
+#[test]
+fn settings_of_generation_are_not_the_models() {
+    let mut llama = llama_7b();
+    for (key, value) in [
+        ("max_length", json!(4096)),
+        ("max_new_tokens", json!(512)),
+        ("do_sample", json!(true)),
+        ("temperature", json!(0.9)),
+        ("top_p", json!(0.6)),
+        ("num_beams", json!(4)),
+        ("early_stopping", json!(true)),
+        ("no_repeat_ngram_size", json!(3)),
+        ("forced_eos_token_id", json!(2)),
+        ("suppress_tokens", json!([1, 2])),
+        ("return_dict_in_generate", json!(true)),
+    ] {
+        llama = with(llama, key, value);
+    }
+    assert_eq!(spec(llama), spec(llama_7b()));
+}
+
+#[test]
+fn yarns_own_keys() {
+    let yarn = json!({
+        "factor": 16.0, "original_max_position_embeddings": 4096, "type": "yarn"
+    });
+    let own = with(yarn.clone(), "finetuned", json!(true));
+    let own = with(own, "attn_factor", json!(2.0));
+    let llama = |scaling| spec(with(llama_7b(), "rope_scaling", scaling));
+    assert_eq!(llama(own), llama(yarn.clone()));
+    let novel = with(yarn, "novel", json!(1));
+    let error = declare(&with(llama_7b(), "rope_scaling", novel)).unwrap_err();
+    assert!(error.to_string().contains("novel"), "{error}");
+}
+
+#[test]
+fn qwens_windows_and_chunks() {
+    let qwen2 = json!({
+        "architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 151643,
+        "eos_token_id": 151645, "hidden_act": "silu", "hidden_size": 5120,
+        "initializer_range": 0.02, "intermediate_size": 13824,
+        "max_position_embeddings": 1010000, "max_window_layers": 48, "model_type": "qwen2",
+        "num_attention_heads": 40, "num_hidden_layers": 48, "num_key_value_heads": 8,
+        "rms_norm_eps": 1e-05, "rope_theta": 10000000.0, "sliding_window": 1010000,
+        "tie_word_embeddings": false, "torch_dtype": "bfloat16", "use_cache": true,
+        "use_sliding_window": false, "vocab_size": 152064
+    });
+    let chunks = json!({
+        "chunk_size": 262144, "local_size": 8192, "original_max_position_embeddings": 262144
+    });
+    let million = spec(with(qwen2.clone(), "dual_chunk_attention_config", chunks));
+    assert_eq!(million.max_len, 262_144);
+    assert_eq!(million.attention.window, Window::Unlimited);
+    // What the reference takes where files that use windows do not say more.
+    let mut silent = with(qwen2, "use_sliding_window", json!(true));
+    for key in ["max_window_layers", "sliding_window"] {
+        silent.as_object_mut().unwrap().remove(key);
+    }
+    let window = spec(silent.clone()).attention.window;
+    let layers = [0, 27, 28, 47].map(|layer| window.of_layer(layer));
+    assert_eq!(layers, [None, None, Some(4096), Some(4096)]);
+    let none = spec(with(silent, "sliding_window", json!(null)));
+    assert_eq!(none.attention.window, Window::Unlimited);
+    // The mixture of experts has them in all layers.
+    let all = with(qwen3_30b(), "use_sliding_window", json!(true));
+    let all = spec(with(all, "sliding_window", json!(4096)));
+    assert_eq!(all.attention.window.of_layer(0), Some(4096));
 }
 
 #[test]
@@ -233,9 +355,8 @@ fn qwens_older_and_newer_keys() {
     }
 }
 
-#[test]
-fn t5s_of_all_versions() {
-    let base = json!({
+pub(super) fn t5_base() -> Value {
+    json!({
         "architectures": ["T5WithLMHeadModel"], "d_ff": 3072, "d_kv": 64, "d_model": 768,
         "decoder_start_token_id": 0, "dropout_rate": 0.1, "eos_token_id": 1,
         "initializer_factor": 1.0, "is_encoder_decoder": true, "layer_norm_epsilon": 1e-06,
@@ -243,8 +364,12 @@ fn t5s_of_all_versions() {
         "output_past": true, "pad_token_id": 0, "relative_attention_num_buckets": 32,
         "task_specific_params": {"summarization": {"prefix": "summarize: "}},
         "vocab_size": 32128
-    });
-    let first = spec(base);
+    })
+}
+
+#[test]
+fn t5s_of_all_versions() {
+    let first = spec(t5_base());
     assert_eq!(
         (first.ffn.kind, first.head.weight),
         (FfnKind::Plain, HeadWeight::Tied)
@@ -266,9 +391,8 @@ fn t5s_of_all_versions() {
     assert_eq!(mt5.head.scale, None);
 }
 
-#[test]
-fn opt_350m_has_its_norms_after_the_branches() {
-    let opt = spec(json!({
+fn opt_350m() -> Value {
+    json!({
         "_remove_final_layer_norm": false, "activation_dropout": 0.0,
         "activation_function": "relu", "attention_dropout": 0.0, "bos_token_id": 2,
         "do_layer_norm_before": false, "dropout": 0.1, "eos_token_id": 2, "ffn_dim": 4096,
@@ -277,7 +401,12 @@ fn opt_350m_has_its_norms_after_the_branches() {
         "num_hidden_layers": 24, "pad_token_id": 1, "prefix": "</s>",
         "torch_dtype": "float16", "use_cache": true, "vocab_size": 50272,
         "word_embed_proj_dim": 512
-    }));
+    })
+}
+
+#[test]
+fn opt_350m_has_its_norms_after_the_branches() {
+    let opt = spec(opt_350m());
     assert_eq!(
         (opt.placement, opt.embedding.width),
         (Placement::Post, Some(512))

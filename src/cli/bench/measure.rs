@@ -32,10 +32,9 @@ impl Test {
         interrupt: &Interrupt,
     ) -> Result<Vec<Row>> {
         let flag = interrupt.flag();
-        let tokens = self.n_prompt() + self.n_gen() + self.depth;
         let mut sides = Vec::new();
         for setting in settings {
-            let kind = setting.cache_type(tokens)?;
+            let kind = setting.cache_type(self.load, self.depth)?;
             let model = &setting.loaded.model;
             let speed =
                 setting.with(|| Speed::new(model, self.load, self.depth, kind, &flag))??;
@@ -72,7 +71,7 @@ impl Test {
             let mut row = self.row(setting, kind, samples, &floors[&key]);
             row.ratio = ratio.filter(|_| rows.is_empty());
             // Two settings' memory cannot be told apart.
-            row.peak_rss_bytes = memory::peak_rss().filter(|_| ratio.is_none());
+            row.peak_rss_bytes = crate::memory::peak_rss().filter(|_| ratio.is_none());
             rows.push(row);
         }
         Ok(rows)
@@ -100,10 +99,10 @@ impl Test {
             Encoding::F32 | Encoding::F16 | Encoding::BF16 => floors.f32_per_s,
             _ => floors.int8_per_s,
         };
-        let weights = memory::weight_bytes(opened, loaded.storage);
+        let weights = memory::weight_bytes_read(opened, loaded.storage);
         // Half of what is generated is in the cache on average.
         let cache = memory::cache_bytes_read(&opened.spec, kind, self.depth + self.n_gen() / 2);
-        let read = cache.saturating_add(weights.per_token);
+        let read = cache.saturating_add(weights);
         let share = |each: u64, floor: f64| samples.mean() * each as f64 / floor;
         let (bandwidth_share, multiply_share) = match self.load {
             // The floors are the CPU's.

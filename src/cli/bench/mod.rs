@@ -19,7 +19,8 @@ use super::flags::{CacheArg, DeviceName, HubArgs, LoadArgs, ModelArgs, Quant};
 use super::interrupt::Interrupt;
 use super::ui::Ui;
 use super::{open, threads};
-use crate::bench::{Floors, Load, memory};
+use crate::bench::{Floors, Load};
+use crate::memory;
 use crate::quant::Isa;
 
 /// Measure the speed of prompts and of generation
@@ -79,7 +80,7 @@ pub struct BenchArgs {
     #[arg(short, long, value_name = "N,…", value_delimiter = ',')]
     threads: Vec<usize>,
     /// How the table is written
-    #[arg(short, long, value_enum, default_value = "md")]
+    #[arg(short, long, value_enum, default_value = "md", ignore_case = true)]
     output: Format,
     /// Quantize while loading: int8, int4, none, or a GGUF type
     #[arg(long, value_name = "TYPE")]
@@ -88,7 +89,7 @@ pub struct BenchArgs {
     #[arg(long, default_value = "cpu")]
     device: DeviceName,
     /// Type of the KV cache [default: f32 where the weights are f32, f16 otherwise]
-    #[arg(long, value_enum, value_name = "TYPE")]
+    #[arg(long, value_enum, value_name = "TYPE", ignore_case = true)]
     cache_type: Option<CacheArg>,
     /// Alternate with another setting: a model, or flags that change this one ("-t 1",
     /// "--quant int8", "--cache-type f32", "--isa avx2", "-m MODEL")
@@ -103,6 +104,10 @@ pub fn run(args: &BenchArgs, ui: &Ui) -> Result<()> {
         return Err(usage("--repetitions 0: at least one is needed"));
     }
     let groups = wanted(args, ui)?;
+    for one in groups.iter().flatten() {
+        one.check()?;
+    }
+    let loads = loads(args);
     let interrupt = Interrupt::install()?;
     // Measured before a model is there, so that the buffer does not count as the model's.
     let mut floors = BTreeMap::new();
@@ -120,11 +125,12 @@ pub fn run(args: &BenchArgs, ui: &Ui) -> Result<()> {
         for one in group {
             let known = settings.last().or(before.as_ref());
             let setting = one.load(&args.hub, known, ui)?;
-            setting.check(&args.n_prompt, &args.n_depth)?;
+            // Before anything is measured: a refusal after an hour would cost that hour.
+            setting.check(&loads, &args.n_depth)?;
             settings.push(setting);
         }
         for &depth in &args.n_depth {
-            for load in loads(args) {
+            for &load in &loads {
                 let test = Test {
                     load,
                     depth,

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use clap::Parser;
 
+use super::super::dashed;
 use super::super::exit::usage;
 use super::super::flags::{CacheArg, ContextArgs, HubArgs, LoadArgs, Quant};
 use super::super::open::{self, Loaded};
 use super::super::ui::Ui;
 use super::super::{settings, threads};
 use crate::arch::Structure;
+use crate::bench::Load;
 use crate::nn::CacheType;
 use crate::quant::Isa;
 
@@ -36,7 +38,7 @@ struct Flags {
     threads: Option<usize>,
     #[arg(long)]
     quant: Option<Quant>,
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, ignore_case = true)]
     cache_type: Option<CacheArg>,
     #[arg(long, value_parser = isa)]
     isa: Option<Isa>,
@@ -63,7 +65,8 @@ impl Wanted {
             other.model = text.to_string();
             return Ok(other);
         }
-        let flags = Flags::try_parse_from(text.split_whitespace()).map_err(|e| {
+        let words = text.split_whitespace().map(dashed);
+        let flags = Flags::try_parse_from(words).map_err(|e| {
             let e = e.to_string();
             let first = e.lines().next().unwrap_or_default();
             let first = first.trim_start_matches("error: ");
@@ -81,6 +84,18 @@ impl Wanted {
         other.cache_type = flags.cache_type.or(self.cache_type);
         other.isa = flags.isa.unwrap_or(self.isa);
         Ok(other)
+    }
+
+    /// Refuses what suits no model, before one is fetched.
+    pub fn check(&self) -> Result<()> {
+        open::check_device(&self.load, &self.context(None))
+    }
+
+    fn context(&self, ctx_size: Option<usize>) -> ContextArgs {
+        ContextArgs {
+            ctx_size,
+            cache_type: self.cache_type,
+        }
     }
 
     /// Whether both need the same weights in memory.
@@ -117,39 +132,49 @@ impl Setting {
         threads::with(self.wanted.threads, work)
     }
 
-    /// Refuses lengths that have no meaning for the model.
+    /// Refuses what has no meaning for the model, or no room.
     ///
     /// # Errors
-    /// A prompt behind others where all of one is read at once, or one too short for its marks.
-    pub fn check(&self, prompts: &[usize], depths: &[usize]) -> Result<()> {
-        let structure = &self.loaded.found.opened.spec.structure;
-        let any = |list: &[usize]| list.iter().any(|&n| n > 0);
-        match structure {
-            Structure::Causal => Ok(()),
-            _ if any(prompts) && any(depths) => Err(usage(
-                "-d/--n-depth: this model reads all of a prompt in one pass, so that none comes after tokens in the cache; add -p 0 to measure answers alone, or leave -d out",
-            )),
-            Structure::Prefix(_) if prompts.contains(&1) => Err(usage(
-                "-p/--n-prompt 1: this model's prompts end with a mask and a start token; 2 is the least",
-            )),
-            _ => Ok(()),
+    /// A prompt behind others where all of one is read at once, or one too short for its marks;
+    /// more tokens than the model or the machine's memory holds.
+    pub fn check(&self, loads: &[Load], depths: &[usize]) -> Result<()> {
+        let has_prompts = loads.iter().any(|load| matches!(load, Load::Prompt(_)));
+        match &self.loaded.found.opened.spec.structure {
+            Structure::Causal => {}
+            _ if has_prompts && depths.iter().any(|&n| n > 0) => {
+                return Err(usage(
+                    "-d/--n-depth: this model reads all of a prompt in one pass, so that none comes after tokens in the cache; add -p 0 to measure answers alone, or leave -d out",
+                ));
+            }
+            Structure::Prefix(_) if loads.contains(&Load::Prompt(1)) => {
+                return Err(usage(
+                    "-p/--n-prompt 1: this model's prompts end with a mask and a start token; 2 is the least",
+                ));
+            }
+            _ => {}
         }
+        for &depth in depths {
+            for &load in loads {
+                self.cache_type(load, depth)?;
+            }
+        }
+        Ok(())
     }
 
-    /// The type of the KV cache for `tokens` tokens.
+    /// The type of the KV cache for `load` after `depth` tokens.
     ///
     /// # Errors
     /// If the model or the machine's memory does not hold so many.
-    pub fn cache_type(&self, tokens: usize) -> Result<CacheType> {
+    pub fn cache_type(&self, load: Load, depth: usize) -> Result<CacheType> {
         let opened = &self.loaded.found.opened;
+        let tokens = load.positions(depth, &opened.spec.structure);
         let limit = opened.spec.max_len;
         if tokens > limit {
-            bail!("{tokens} tokens are more than the model's context of {limit}");
+            bail!(
+                "{tokens} tokens are more than the model's context of {limit}; lower --n-prompt, --n-gen or --n-depth"
+            );
         }
-        let context = ContextArgs {
-            ctx_size: Some(tokens.saturating_add(2)),
-            cache_type: self.wanted.cache_type,
-        };
+        let context = self.wanted.context(Some(tokens.saturating_add(2)));
         let cache_type = settings::cache_type(&context, opened, self.loaded.storage);
         settings::context(&context, opened, cache_type)?;
         Ok(cache_type)
@@ -158,6 +183,7 @@ impl Setting {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::exit::Usage;
     use super::super::super::flags::DeviceName;
     use super::*;
 
@@ -189,6 +215,10 @@ mod tests {
         let best = Isa::available().last().copied().unwrap();
         let named = first().changed(&format!("--isa {}", best.name())).unwrap();
         assert_eq!(named.isa, best);
+        let words = "--cache_type q8_0 --model a_b.gguf";
+        let under = first().changed(words).unwrap();
+        assert_eq!(under.cache_type, Some(CacheArg::Q8));
+        assert_eq!(under.model, "a_b.gguf");
         for other in ["b c.gguf", "-m b"] {
             assert!(!first().changed(other).unwrap().shares_weights(&first()));
         }
@@ -196,5 +226,18 @@ mod tests {
         for bad in ["-t 0", "-t x", "--isa none", "--temp 1", "-m", "--help"] {
             assert!(first().changed(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn types_that_no_gpu_has_are_refused_before_a_model_is_fetched() {
+        let mut gpu = first();
+        gpu.load.device = DeviceName::Cuda(0);
+        assert!(gpu.check().is_ok());
+        let flags = "--cache-type q8_0";
+        let message = gpu.changed(flags).unwrap().check().unwrap_err();
+        assert!(message.is::<Usage>(), "{message}");
+        assert!(message.to_string().contains(flags), "{message}");
+        let cpu = first().changed(flags).unwrap();
+        assert!(cpu.check().is_ok());
     }
 }

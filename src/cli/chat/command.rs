@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::setting;
 use crate::hub::card;
 
 /// A command of the chat.
@@ -13,7 +14,7 @@ pub enum Command {
     Reset,
     /// Begin anew with another system message; none without a text.
     System(Option<String>),
-    /// Change a sampling setting.
+    /// Change a setting; the value is empty where none was given.
     Set(String, String),
     Show,
     Stats,
@@ -29,7 +30,8 @@ pub enum Command {
 /// For `/help`.
 pub const HELP: &str = "\
 /system [TEXT]    begin anew with this system message, or with none
-/set NAME VALUE   temp, top-k, top-p, min-p, repeat-penalty, repeat-last-n, max-tokens
+/set NAME VALUE   temp, top-k, top-p, min-p, repeat-penalty, repeat-last-n, max-tokens, seed;
+                  VALUE may be off
 /show             the settings
 /stats            tokens and speed so far
 /history          the conversation
@@ -68,7 +70,10 @@ impl Command {
             "system" => Self::System((!value.is_empty()).then(|| value.to_string())),
             "set" => match value.split_once(char::is_whitespace) {
                 Some((key, value)) => Self::Set(key.replace('_', "-"), value.trim().to_string()),
-                None => return Err("/set NAME VALUE: see /show for the names".to_string()),
+                None if value.is_empty() => {
+                    return Err(format!("/set NAME VALUE: {}", setting::list()));
+                }
+                None => Self::Set(value.replace('_', "-"), String::new()),
             },
             "show" => Self::Show,
             "stats" => Self::Stats,
@@ -99,6 +104,8 @@ mod tests {
         assert_eq!(Command::parse("/exit "), Some(Ok(Command::Exit)));
         let set = Command::Set("top-k".into(), "5".into());
         assert_eq!(Command::parse("/set top_k  5"), Some(Ok(set)));
+        let bare = Command::parse("/set").unwrap().unwrap_err();
+        assert!(bare.contains(&setting::list()), "{bare}");
         assert_eq!(
             Command::parse("/system Be brief."),
             Some(Ok(Command::System(Some("Be brief.".into()))))

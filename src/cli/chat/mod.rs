@@ -2,7 +2,9 @@
 
 mod command;
 mod file;
+mod lines;
 mod reader;
+mod setting;
 mod talk;
 
 use anyhow::Result;
@@ -14,7 +16,7 @@ use self::talk::Talk;
 use super::flags::{AnswerArgs, ContextArgs, ModelArgs, SamplingArgs};
 use super::interrupt::Interrupt;
 use super::ui::Ui;
-use super::{open, threads};
+use super::{cot, open, settings, threads};
 
 /// Chat with a model; piped input is one turn per line
 #[derive(Debug, Args)]
@@ -34,14 +36,29 @@ pub struct ChatArgs {
     sampling: SamplingArgs,
 }
 
+impl ChatArgs {
+    /// Refuses what makes sense for no model, before one is fetched.
+    fn check(&self) -> Result<()> {
+        settings::check(&self.sampling)?;
+        cot::check_temperature(self.answer.cot, self.sampling.temp)?;
+        open::check_template(self.answer.template.as_deref())?;
+        open::check_device(&self.model.load, &self.context)
+    }
+}
+
 pub fn run(args: &ChatArgs, ui: &Ui) -> Result<()> {
+    args.check()?;
     let name = open::named(&args.model, ui)?;
     let interrupt = Interrupt::install()?;
     let n = threads::number(args.model.load.threads)?;
     threads::with(n, || {
         let loaded = open::load(name, &args.model.hub, &args.model.load, ui)?;
-        let talk = Talk::new(args, loaded, interrupt, *ui)?;
-        converse(talk, Reader::open(ui)?)
+        let reader = Reader::open(&interrupt, ui)?;
+        let talk = Talk::new(args, loaded, interrupt.clone(), *ui)?;
+        // At the keyboard one leaves by the prompt, also where Ctrl-C comes just before it; a pipe
+        // has none.
+        let _soft = reader.is_interactive().then(|| interrupt.softly());
+        converse(talk, reader)
     })?
 }
 

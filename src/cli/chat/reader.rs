@@ -4,10 +4,10 @@ use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use rustyline::DefaultEditor;
-use rustyline::error::ReadlineError;
 
+use super::super::interrupt::Interrupt;
 use super::super::ui::Ui;
+use super::lines::Lines;
 
 /// Where turns come from.
 pub enum Reader {
@@ -29,10 +29,10 @@ const LONGEST: u64 = 16 << 20;
 
 impl Reader {
     /// The keyboard if standard input is a terminal.
-    pub fn open(ui: &Ui) -> Result<Self> {
+    pub fn open(interrupt: &Interrupt, ui: &Ui) -> Result<Self> {
         let stdin = io::stdin();
         match stdin.is_terminal() {
-            true => Ok(Self::Keyboard(Box::new(Keyboard::open(ui)?))),
+            true => Ok(Self::Keyboard(Box::new(Keyboard::open(interrupt, ui)?))),
             false => Ok(Self::Pipe(stdin.lock())),
         }
     }
@@ -50,8 +50,8 @@ impl Reader {
     }
 }
 
-/// One line of a pipe.
-fn line(pipe: &mut impl BufRead) -> Result<Input> {
+/// One line of what is read as it is.
+pub fn line(pipe: &mut impl BufRead) -> Result<Input> {
     use io::Read;
     let mut bytes = Vec::new();
     let n = pipe
@@ -68,9 +68,9 @@ fn line(pipe: &mut impl BufRead) -> Result<Input> {
     Ok(Input::Text(text.trim_end_matches(['\n', '\r']).to_string()))
 }
 
-/// A line editor with a history on disk.
+/// Turns of one line or several, with a history on disk where lines are edited.
 pub struct Keyboard {
-    editor: DefaultEditor,
+    lines: Lines,
     history: Option<PathBuf>,
     /// Whether the last thing typed was Ctrl-C.
     asked_to_leave: bool,
@@ -82,15 +82,15 @@ const MORE: &str = ". ";
 const BLOCK: &str = "\"\"\"";
 
 impl Keyboard {
-    fn open(ui: &Ui) -> Result<Self> {
-        let mut editor = DefaultEditor::new().context("the terminal cannot be used")?;
+    fn open(interrupt: &Interrupt, ui: &Ui) -> Result<Self> {
+        let mut lines = Lines::open(interrupt)?;
         let history = state_folder().map(|folder| folder.join("history"));
-        if let Some(path) = &history {
+        if let (Some(editor), Some(path)) = (lines.editor(), &history) {
             // There is none the first time.
             let _ = editor.load_history(path);
         }
         Ok(Self {
-            editor,
+            lines,
             history,
             asked_to_leave: false,
             ui: *ui,
@@ -103,11 +103,10 @@ impl Keyboard {
         loop {
             let begins = text.is_empty() && !block;
             let prompt = if begins { PROMPT } else { MORE };
-            let line = match self.editor.readline(prompt) {
-                Ok(line) => line,
-                Err(ReadlineError::Interrupted) => return Ok(self.interrupted(begins)),
-                Err(ReadlineError::Eof) => return Ok(Input::End),
-                Err(e) => return Err(e).context("reading from the terminal"),
+            let line = match self.lines.read(prompt)? {
+                Input::Text(line) => line,
+                Input::Empty => return Ok(self.interrupted(begins)),
+                Input::End => return Ok(Input::End),
             };
             self.asked_to_leave = false;
             let more = add_line(&mut text, &mut block, &line);
@@ -133,12 +132,15 @@ impl Keyboard {
 
     /// Keeps the turn in the history; a disk that is full or read-only is no reason to stop.
     fn remember(&mut self, text: &str) {
-        let _ = self.editor.add_history_entry(text);
+        let Some(editor) = self.lines.editor() else {
+            return;
+        };
+        let _ = editor.add_history_entry(text);
         if let Some(path) = &self.history {
             if let Some(folder) = path.parent() {
                 let _ = std::fs::create_dir_all(folder);
             }
-            let _ = self.editor.save_history(path);
+            let _ = editor.save_history(path);
         }
     }
 }

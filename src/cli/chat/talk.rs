@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::super::answer::{Asking, Decoder, answer};
 use super::super::flags::SamplingArgs;
@@ -15,6 +15,7 @@ use super::super::{cot, figures, run, settings};
 use super::ChatArgs;
 use super::command::{Command, HELP};
 use super::file;
+use super::setting::Settings;
 use crate::Error;
 use crate::generate::{Cot, FinishReason, Limits, Sampler, Session};
 use crate::text::{ChatTemplate, Message, Role, Specials, Tokenizer};
@@ -32,6 +33,8 @@ pub struct Talk {
     stops: Vec<String>,
     cot: Option<Cot>,
     seed: u64,
+    /// Turns that there had been when the seed was set.
+    turns_before_seed: u64,
     stats: Stats,
     ui: Ui,
 }
@@ -75,6 +78,7 @@ impl Talk {
             template,
             interrupt,
             seed: settings::seed(&args.sampling),
+            turns_before_seed: 0,
             sampling: args.sampling.clone(),
             stops: args.answer.stop.clone(),
             cot: args.answer.cot,
@@ -103,11 +107,23 @@ impl Talk {
         self.answer()
     }
 
-    /// Answers the last message.
+    /// Answers the last message; Ctrl-C stops that from its beginning on.
     fn answer(&mut self) -> Result<()> {
-        if let Some(cot) = self.cot {
-            return self.think(cot);
+        let _soft = self.interrupt.softly();
+        match self.cot {
+            Some(cot) => self.think(cot),
+            None => self.speak(),
         }
+    }
+
+    /// Another seed for each turn, all repeatable from the one that was set.
+    fn turn_seed(&self) -> u64 {
+        let turns = self.stats.turns - self.turns_before_seed;
+        self.seed.wrapping_add(turns)
+    }
+
+    /// Answers the last message at once.
+    fn speak(&mut self) -> Result<()> {
         let ids = self
             .template
             .render(&self.messages, true)
@@ -119,18 +135,14 @@ impl Talk {
         let found = &self.loaded.found;
         let sampling = settings::sampling(&self.sampling, &found.opened, found.card)?;
         let asking = Asking {
-            // Another seed for each turn, all repeatable from the first.
-            sampler: Sampler::new(sampling, self.seed.wrapping_add(self.stats.turns)),
+            sampler: Sampler::new(sampling, self.turn_seed()),
             limits: self.limits.clone(),
             decoder: Decoder::new(Some(&self.tokenizer), false, &self.stops),
         };
         let mut out = Output::new();
-        let done = {
-            let _soft = self.interrupt.softly();
-            answer(&mut self.session, &ids, asking, &mut |piece| {
-                Ok(out.text(&piece.text)?)
-            })
-        };
+        let done = answer(&mut self.session, &ids, asking, &mut |piece| {
+            Ok(out.text(&piece.text)?)
+        });
         let answer = match done {
             Ok(answer) => answer,
             Err(e) => match e.downcast_ref() {
@@ -140,6 +152,10 @@ impl Talk {
         };
         out.end_line()?;
         match answer.finish {
+            FinishReason::Interrupted if answer.ids.is_empty() => {
+                self.stopped_before_answer();
+                return Ok(());
+            }
             FinishReason::ContextFull => self.ui.note(
                 "the answer is cut: the context is full; /undo, /reset, or a larger --ctx-size",
             ),
@@ -162,7 +178,7 @@ impl Talk {
             cot,
             tokenizer: &self.tokenizer,
             sampling: settings::sampling(&self.sampling, &found.opened, found.card)?,
-            seed: self.seed.wrapping_add(self.stats.turns),
+            seed: self.turn_seed(),
             limits: self.limits.clone(),
             stops: &self.stops,
             chat: true,
@@ -174,11 +190,8 @@ impl Talk {
             Ok(self.template.render(&messages, true)?)
         };
         let mut out = Output::new();
-        let done = {
-            let _soft = self.interrupt.softly();
-            let mut print = |piece: &str| Ok(out.text(piece)?);
-            thinker.think(&mut self.session, &last.content, &render, &mut print)
-        };
+        let mut print = |piece: &str| Ok(out.text(piece)?);
+        let done = thinker.think(&mut self.session, &last.content, &render, &mut print);
         let thought = match done {
             Ok(thought) => thought,
             Err(e) => match e.downcast_ref() {
@@ -187,6 +200,14 @@ impl Talk {
             },
         };
         out.end_line()?;
+        let finish = thought.chains.last().map(|chain| chain.finish_reason);
+        if finish == Some(FinishReason::Interrupted) {
+            if thought.timings.tokens == 0 {
+                self.stopped_before_answer();
+                return Ok(());
+            }
+            self.ui.line("(stopped)");
+        }
         cot::report(&thought, &self.ui);
         let text = thought.chosen().text.clone();
         self.messages.push(Message::new(Role::Assistant, text));
@@ -201,6 +222,13 @@ impl Talk {
             "note: {why}; that turn is taken back (/reset begins anew, /undo forgets the one before)"
         ));
         Ok(())
+    }
+
+    /// Forgets the last message, of which Ctrl-C stopped the reading: it has no answer to keep.
+    fn stopped_before_answer(&mut self) {
+        self.messages.pop();
+        self.ui
+            .reply("(stopped before the answer; that turn is taken back)");
     }
 
     /// Carries a command out; one that fails changes nothing and is said.
@@ -263,36 +291,35 @@ impl Talk {
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        let mut changed = self.sampling.clone();
-        let mut max_tokens = self.limits.max_tokens;
-        match name {
-            "temp" => changed.temp = Some(value.parse()?),
-            "top-k" => changed.top_k = Some(value.parse()?),
-            "top-p" => changed.top_p = Some(value.parse()?),
-            "min-p" => changed.min_p = Some(value.parse()?),
-            "repeat-penalty" => changed.repeat_penalty = Some(value.parse()?),
-            "repeat-last-n" => changed.repeat_last_n = Some(value.parse()?),
-            "max-tokens" => max_tokens = Some(value.parse()?),
-            _ => bail!("there is no setting {name}; /show lists them"),
+        let mut changed = Settings {
+            sampling: self.sampling.clone(),
+            max_tokens: self.limits.max_tokens,
+        };
+        changed.set(name, value)?;
+        settings::check(&changed.sampling)?;
+        cot::check_temperature(self.cot, changed.sampling.temp)?;
+        if name == "seed" {
+            self.seed = settings::seed(&changed.sampling);
+            self.turns_before_seed = self.stats.turns;
         }
-        let found = &self.loaded.found;
-        settings::sampling(&changed, &found.opened, found.card)?;
-        self.sampling = changed;
-        self.limits.max_tokens = max_tokens;
+        self.sampling = changed.sampling;
+        self.limits.max_tokens = changed.max_tokens;
         Ok(())
     }
 
     fn show(&self) -> Result<()> {
         let found = &self.loaded.found;
         let s = settings::sampling(&self.sampling, &found.opened, found.card)?;
+        let (top_k, top_p) = (s.top_k.filter(|&k| k > 0), s.top_p.filter(|&p| p < 1.0));
+        let min_p = s.min_p.filter(|&p| p > 0.0);
         let or_off = |v: Option<String>| v.unwrap_or_else(|| "off".to_string());
         let rows = [
             ("model", found.name.clone()),
             ("format", self.template.name().to_string()),
             ("temp", s.temperature.to_string()),
-            ("top-k", or_off(s.top_k.map(|v| v.to_string()))),
-            ("top-p", or_off(s.top_p.map(|v| v.to_string()))),
-            ("min-p", or_off(s.min_p.map(|v| v.to_string()))),
+            ("top-k", or_off(top_k.map(|v| v.to_string()))),
+            ("top-p", or_off(top_p.map(|v| v.to_string()))),
+            ("min-p", or_off(min_p.map(|v| v.to_string()))),
             ("repeat-penalty", s.repeat_penalty.to_string()),
             ("repeat-last-n", s.repeat_last_n.to_string()),
             (

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::cli::figures::bytes;
-use crate::hub::cache::{CachedModel, Copy, copies, list};
+use crate::hub::cache::{CachedModel, QuantizedCopy, copies, list};
 use crate::hub::card::{self, Card};
 use crate::hub::{RepoId, Result};
 
@@ -14,7 +14,7 @@ use crate::hub::{RepoId, Result};
 #[derive(Debug, Default)]
 pub struct Cached {
     pub models: Vec<CachedModel>,
-    pub copies: Vec<Copy>,
+    pub copies: Vec<QuantizedCopy>,
 }
 
 impl Cached {
@@ -44,9 +44,9 @@ impl Cached {
         self.models.iter().find(|model| model.repo == *id)
     }
 
-    pub fn copies_of(&self, repo: &RepoId) -> impl Iterator<Item = &Copy> {
+    pub fn copies_of(&self, repo: &RepoId) -> impl Iterator<Item = &QuantizedCopy> {
         let id = self.spelled(repo);
-        let of = move |copy: &&Copy| id == Some(&copy.repo);
+        let of = move |copy: &&QuantizedCopy| id == Some(&copy.repo);
         self.copies.iter().filter(of)
     }
 
@@ -69,9 +69,9 @@ impl Cached {
         }
     }
 
-    /// Whether anything of a card is here.
+    /// Whether a card's model is here, with weights that are whole.
     pub fn has(&self, card: &Card) -> bool {
-        repos(card).any(|repo| self.model(&repo).is_some())
+        repos(card).any(|repo| self.model(&repo).is_some_and(CachedModel::has_weights))
     }
 
     /// What is here of a card, in a line.
@@ -79,7 +79,12 @@ impl Cached {
         let mut parts = Vec::new();
         for repo in repos(card) {
             if let Some(model) = self.model(&repo) {
-                parts.push(format!("{} ({})", model.repo, bytes(model.bytes)));
+                let size = bytes(model.bytes);
+                parts.push(match (model.has_weights(), model.unfinished) {
+                    (true, 0) => format!("{} ({size})", model.repo),
+                    (true, part) => format!("{} ({size}, {} unfinished)", model.repo, bytes(part)),
+                    (false, _) => format!("{} ({size}, unfinished)", model.repo),
+                });
             }
             for copy in self.copies_of(&repo) {
                 parts.push(format!("copy {} ({})", copy.settings, bytes(copy.bytes)));
@@ -101,7 +106,8 @@ impl Cached {
         let mut all = 0;
         for repo in &repos {
             let model = self.models.iter().find(|m| m.repo == **repo);
-            let copies: Vec<&Copy> = self.copies.iter().filter(|c| c.repo == **repo).collect();
+            let copies = self.copies.iter().filter(|copy| copy.repo == **repo);
+            let copies: Vec<&QuantizedCopy> = copies.collect();
             let size = model.map_or(0, |m| m.bytes) + copies.iter().map(|c| c.bytes).sum::<u64>();
             all += size;
             let id = repo.to_string();

@@ -114,10 +114,7 @@ fn not_here(name: &str, cached: &Cached, cache: &Path, copies_only: bool) -> Str
         (false, true) => "no revision",
         (false, false) => "no model",
     };
-    let near = match card::nearest(name, &ids, 3).as_slice() {
-        [] => String::new(),
-        near => format!("; did you mean {}?", near.join(" or ")),
-    };
+    let near = card::did_you_mean(&card::nearest(name, &ids, 3));
     format!(
         "{what} {name:?} is in {}{near} (`wick models --cached` lists what is)",
         cache.display()

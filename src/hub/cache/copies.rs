@@ -32,7 +32,7 @@ impl Snapshot {
     pub fn of(cache: &Path, files: &ModelFiles) -> Option<Self> {
         let inner = files.path().strip_prefix(cache).ok()?;
         let mut parts = inner.iter().map(|part| part.to_str());
-        let repo = repo_of(parts.next()??)?;
+        let repo = RepoId::from_folder(parts.next()??)?;
         let (Some("snapshots"), commit) = (parts.next()?, parts.next()??) else {
             return None;
         };
@@ -59,7 +59,7 @@ impl Snapshot {
 
 /// One quantized copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Copy {
+pub struct QuantizedCopy {
     pub repo: RepoId,
     pub commit: String,
     /// The quantization, as the file is named: `Q4_0-Q8_0`.
@@ -69,11 +69,11 @@ pub struct Copy {
 }
 
 /// Every quantized copy that is whole, of whichever version. None where there is no folder of them.
-pub fn copies(cache: &Path) -> Vec<Copy> {
+pub fn copies(cache: &Path) -> Vec<QuantizedCopy> {
     let mut found = Vec::new();
     let repos = folders(cache).into_iter().flat_map(|of| entries(&of));
     for repo in repos {
-        let Some(id) = file_name(&repo).and_then(repo_of) else {
+        let Some(id) = file_name(&repo).and_then(RepoId::from_folder) else {
             continue;
         };
         for commit in entries(&repo) {
@@ -83,7 +83,7 @@ pub fn copies(cache: &Path) -> Vec<Copy> {
                 let (Some((_, settings)), Some(of)) = (settings, file_name(&commit)) else {
                     continue;
                 };
-                found.push(Copy {
+                found.push(QuantizedCopy {
                     repo: id.clone(),
                     commit: of.to_string(),
                     settings: settings.to_string(),
@@ -154,11 +154,6 @@ fn folders(cache: &Path) -> Vec<PathBuf> {
     let mut found = entries(&cache.with_added_extension("wick"));
     found.retain(|path| file_name(path).is_some_and(|name| name.starts_with("copies-")));
     found
-}
-
-fn repo_of(folder: &str) -> Option<RepoId> {
-    let id = folder.strip_prefix("models--")?.replacen("--", "/", 1);
-    RepoId::parse(&id).ok()
 }
 
 fn file_name(path: &Path) -> Option<&str> {

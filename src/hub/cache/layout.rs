@@ -70,14 +70,15 @@ impl Repo {
         fs::rename(&draft, &path).map_err(|e| HubError::io(&path, e))
     }
 
-    /// Makes a blob visible under its name: a relative link, as Python makes it; where links
-    /// cannot be, a copy.
-    pub fn link(&self, commit: &str, file: &str, hash: &str) -> Result<()> {
+    /// Makes a blob visible under its name: a relative link, as Python makes it, or the file itself
+    /// where links cannot be. `was` is where the content was before this run.
+    pub fn link(&self, commit: &str, file: &str, hash: &str, was: Here) -> Result<()> {
         let pointer = self.snapshot(commit).join(file);
         create_parent(&pointer)?;
-        // Out of snapshots/COMMIT and of the file's own folders.
-        let up = "../".repeat(1 + file.split('/').count());
-        let target = PathBuf::from(format!("{up}blobs/{hash}"));
+        // Out of snapshots/COMMIT and of the file's own folders. Windows follows links with its own
+        // separator only.
+        let up = std::iter::repeat_n("..", 1 + file.split('/').count());
+        let target: PathBuf = up.chain(["blobs", hash]).collect();
         if fs::read_link(&pointer).is_ok_and(|found| found == target) {
             return Ok(());
         }
@@ -88,12 +89,23 @@ impl Repo {
         match symlink(&target, &pointer) {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
-            Err(_) => {
-                let draft = self.incomplete(&format!("{hash}.copy"));
-                fs::copy(self.blob(hash), &draft).map_err(|e| HubError::io(&draft, e))?;
-                fs::rename(&draft, &pointer).map_err(|e| HubError::io(&pointer, e))
-            }
+            Err(_) => self.put(&pointer, hash, was),
         }
+    }
+
+    /// Puts a blob's content where a link cannot be, as Python does: what has just been fetched is
+    /// moved there; to what was here before something else may lead, and it is copied.
+    fn put(&self, pointer: &Path, hash: &str, was: Here) -> Result<()> {
+        let blob = self.blob(hash);
+        let content = match was {
+            Here::Not => blob,
+            Here::Blob | Here::Visible => {
+                let draft = self.incomplete(&format!("{hash}.copy"));
+                fs::copy(blob, &draft).map_err(|e| HubError::io(&draft, e))?;
+                draft
+            }
+        };
+        fs::rename(&content, pointer).map_err(|e| HubError::io(pointer, e))
     }
 
     /// The files of a snapshot that are really here.
@@ -137,7 +149,13 @@ fn symlink(target: &Path, pointer: &Path) -> std::io::Result<()> {
     std::os::unix::fs::symlink(target, pointer)
 }
 
-#[cfg(not(unix))]
+/// Users of Windows may do this who are in its developer mode, or administrators.
+#[cfg(windows)]
+fn symlink(target: &Path, pointer: &Path) -> std::io::Result<()> {
+    std::os::windows::fs::symlink_file(target, pointer)
+}
+
+#[cfg(not(any(unix, windows)))]
 fn symlink(_: &Path, _: &Path) -> std::io::Result<()> {
     Err(std::io::Error::from(ErrorKind::Unsupported))
 }
@@ -161,5 +179,38 @@ fn walk(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<String>) {
         } else if path.is_file() {
             files.push(name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::cache::remove;
+
+    #[test]
+    fn where_links_cannot_be_nothing_is_twice_on_the_disk_and_all_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let id = RepoId::parse("org/name").unwrap();
+        let repo = Repo::new(dir.path(), &id);
+        let (old, new) = ("1".repeat(40), "2".repeat(40));
+        let put = |commit: &str, hash: &str, was: Here| {
+            let pointer = repo.snapshot(commit).join("model.safetensors");
+            create_parent(&pointer).unwrap();
+            create_parent(&repo.blob(hash)).unwrap();
+            fs::write(repo.blob(hash), hash).unwrap();
+            repo.put(&pointer, hash, was).unwrap();
+            assert_eq!(fs::read_to_string(pointer).unwrap(), hash);
+        };
+        put(&old, "a", Here::Not);
+        assert!(!repo.blob("a").exists());
+        // Another commit's link may lead to it.
+        put(&new, "bb", Here::Blob);
+        assert!(repo.blob("bb").exists());
+
+        let removed = remove(dir.path(), &id, Some(&old)).unwrap();
+        assert_eq!(removed.bytes, 1);
+        assert!(!repo.snapshot(&old).exists() && repo.snapshot(&new).exists());
+        remove(dir.path(), &id, None).unwrap();
+        assert!(!dir.path().join(id.folder()).exists());
     }
 }

@@ -9,6 +9,8 @@ use hf_hub::HFClient;
 
 use crate::hub::error::{HubError, Result};
 use crate::hub::name::RepoId;
+use crate::hub::pick::pick;
+use crate::hub::shards::missing_shards;
 
 /// A model in the cache, whoever fetched it.
 #[derive(Debug, Clone)]
@@ -27,11 +29,25 @@ impl CachedModel {
     pub fn revision(&self, name: &str) -> Option<&CachedRevision> {
         self.revisions.iter().find(|revision| revision.is(name))
     }
+
+    /// Whether a revision has weights that are whole, so that there is something to be opened.
+    pub fn has_weights(&self) -> bool {
+        let id = self.repo.to_string();
+        self.revisions.iter().any(|r| r.has_weights(&id))
+    }
 }
 
 impl CachedRevision {
     fn is(&self, name: &str) -> bool {
         self.commit == name || self.refs.iter().any(|known| known == name)
+    }
+
+    fn has_weights(&self, id: &str) -> bool {
+        match pick(id, &self.files, None) {
+            Ok(picked) => missing_shards(&picked, &self.snapshot).is_ok_and(|m| m.is_empty()),
+            // There are several.
+            Err(error) => matches!(error, HubError::Ambiguous { .. }),
+        }
     }
 }
 
@@ -87,9 +103,13 @@ pub fn list(cache: &Path) -> Result<Vec<CachedModel>> {
                 .into_iter()
                 .map(|revision| CachedRevision {
                     commit: revision.commit_hash,
-                    refs: revision.refs,
+                    refs: revision.refs.iter().map(|r| with_slashes(r)).collect(),
                     bytes: revision.size_on_disk,
-                    files: revision.files.iter().map(|f| f.file_name.clone()).collect(),
+                    files: revision
+                        .files
+                        .iter()
+                        .map(|f| with_slashes(&f.file_name))
+                        .collect(),
                     blobs: revision
                         .files
                         .into_iter()
@@ -112,6 +132,11 @@ pub fn list(cache: &Path) -> Result<Vec<CachedModel>> {
     Ok(models)
 }
 
+/// A path below a folder as the Hub writes it.
+fn with_slashes(path: &str) -> String {
+    path.replace(std::path::MAIN_SEPARATOR, "/")
+}
+
 /// What a snapshot's link leads to at once: from huggingface_hub 2 on that may be a link itself,
 /// into the store `CACHE/blobs` that all repositories share.
 fn first_hop(pointer: &Path) -> Option<PathBuf> {
@@ -124,10 +149,9 @@ fn first_hop(pointer: &Path) -> Option<PathBuf> {
 pub fn names(cache: &Path) -> Vec<String> {
     let entries = fs::read_dir(cache).into_iter().flatten().flatten();
     let id = |entry: fs::DirEntry| {
-        let name = entry.file_name().into_string().ok()?;
-        let id = name.strip_prefix("models--")?.replacen("--", "/", 1);
+        let id = RepoId::from_folder(entry.file_name().to_str()?)?;
         let has_content = entry.path().join("snapshots").is_dir();
-        (has_content && RepoId::parse(&id).is_ok()).then_some(id)
+        has_content.then(|| id.to_string())
     };
     let mut names: Vec<String> = entries.filter_map(id).collect();
     names.sort();

@@ -10,5 +10,5 @@ pub(crate) mod layout;
 pub(crate) mod lock;
 mod manage;
 
-pub use copies::{Copy, CopyLock, Snapshot, copies, remove_copies};
+pub use copies::{CopyLock, QuantizedCopy, Snapshot, copies, remove_copies};
 pub use manage::{CachedModel, CachedRevision, Removed, list, names, remove};

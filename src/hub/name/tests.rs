@@ -25,6 +25,82 @@ fn hub_ids_with_revision_and_file() {
 }
 
 #[test]
+fn the_address_of_a_page_names_what_the_page_is_of() {
+    for (address, wanted) in [
+        ("https://huggingface.co/Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"),
+        ("http://HuggingFace.co/Qwen/Qwen3-0.6B/", "Qwen/Qwen3-0.6B"),
+        ("huggingface.co/Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"),
+        ("https://hf-mirror.com/a/b?x=1#readme", "a/b"),
+        ("hf.co/a/b:Q8_0", "a/b:Q8_0"),
+        ("hf.co/a/b@refs/pr/1:m.gguf", "a/b@refs/pr/1:m.gguf"),
+        ("https://huggingface.co/a/b/tree/main", "a/b@main"),
+        ("https://hf.co/a/b/tree/refs%2Fpr%2F1", "a/b@refs/pr/1"),
+        ("https://hf.co/a/b/blob/v1/sub/m.gguf", "a/b@v1:sub/m.gguf"),
+        (
+            "https://hf.co/a/b/resolve/v1/m%20x.gguf?a=b",
+            "a/b@v1:m x.gguf",
+        ),
+    ] {
+        assert_eq!(hub(address).to_string(), wanted, "{address}");
+    }
+    let known = hub("https://huggingface.co/Qwen/Qwen3-0.6B");
+    assert_eq!(known, hub("Qwen/Qwen3-0.6B"));
+    let file = hub("https://hf.co/a/b/blob/main/Q8_0").file;
+    assert_eq!(file, Some(FileSpec::Path("Q8_0".into())));
+}
+
+#[test]
+fn the_address_of_anything_else_is_answered_with_what_to_give() {
+    for address in [
+        "https://huggingface.co",
+        "https://huggingface.co/Qwen",
+        "https://huggingface.co/datasets/a/b",
+        "https://huggingface.co/a/b/discussions/1",
+        "https://huggingface.co/a/b/tree/main/sub",
+        "https://huggingface.co/a/b/blob/main",
+        "https://github.com/a/b",
+        "https://huggingface.co.example.org/a/b",
+    ] {
+        let message = ModelRef::parse(address).unwrap_err().to_string();
+        assert!(message.contains("give ORG/NAME"), "{address}: {message}");
+    }
+    for address in [
+        "https://hf.co/a/b/blob/main/%2e%2e/x.gguf",
+        "https://hf.co/a/b/resolve/main/..%2f..%2fx.gguf",
+        "https://hf.co/a/b/tree/%2e%2e",
+        "https://hf.co/a/b/blob/main/%ff.gguf",
+        "https://hf.co/a/b/blob/main/x%0a.gguf",
+        "https://hf.co/a/b/blob/main/x%2",
+        "hf.co/../b",
+    ] {
+        assert!(ModelRef::parse(address).is_err(), "{address}");
+    }
+}
+
+#[test]
+fn names_that_windows_takes_for_something_else_are_known() {
+    for name in "C: C:x.gguf a.json:b nul CON.json com1.bin LPT¹ x. a?b".split(' ') {
+        assert!(is_special_on_windows(name), "{name:?}");
+    }
+    assert!(is_special_on_windows("aux .txt") && is_special_on_windows("x "));
+    for name in "config.json console.json common COM10.bin .cache nulls.txt".split(' ') {
+        assert!(!is_special_on_windows(name), "{name:?}");
+    }
+    for file in ["C:/x.gguf", "sub/NUL", "C:x.gguf"] {
+        assert_eq!(check_file(file).is_err(), cfg!(windows), "{file}");
+    }
+}
+
+#[test]
+fn a_folder_of_the_cache_is_a_repositorys() {
+    let id = RepoId::parse("Org/Name.x").unwrap();
+    assert_eq!(RepoId::from_folder(&id.folder()), Some(id));
+    for other in "models--Org datasets--Org--Name Org/Name .locks models--a--b--c".split(' ') {
+        assert_eq!(RepoId::from_folder(other), None, "{other}");
+    }
+}
+
+#[test]
 fn cards_stand_for_their_repositories() {
     assert_eq!(hub("chatglm2-6b").repo.to_string(), "THUDM/chatglm2-6b");
     assert_eq!(

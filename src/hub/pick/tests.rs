@@ -64,8 +64,14 @@ fn shards_come_with_their_index() {
         "pytorch_model-00002-of-00002.bin",
         "pytorch_model.bin.index.json",
         "training_args.bin",
+        "rng_state_0.pth",
     ]);
     assert_eq!(pick("a/b", &bin, None).unwrap().files.len(), 4);
+    let one = names(&["config.json", "adapter.bin", "rng_state_0.pth"]);
+    assert_eq!(
+        pick("a/b", &one, None).unwrap().files,
+        ["config.json", "adapter.bin"]
+    );
     let palm = names(&["config.json", "palm_410m_8k_v0.pt"]);
     assert_eq!(
         pick("a/b", &palm, None).unwrap().files,

@@ -1,9 +1,9 @@
 //! Biases on attention scores that depend on where query and key stand.
 
-use crate::Result;
 use crate::arch::RelativeBias;
 use crate::nn::Builder;
 use crate::quant::kernels::attention::RoundedSlope;
+use crate::{Error, Result};
 
 /// A bias for each head.
 pub enum ScoreBias {
@@ -26,8 +26,24 @@ pub enum Direction {
     Both,
 }
 
+impl Direction {
+    /// How many of `n` buckets the distances of one side have.
+    fn buckets(self, n: usize) -> usize {
+        match self {
+            Self::Backward => n,
+            Self::Both => n / 2,
+        }
+    }
+}
+
+/// Numbers of a table by distance, of all heads, beyond which a declaration is absurd: 64 MB.
+const MAX_NUMBERS: usize = 1 << 24;
+
 impl ScoreBias {
     /// Loads the table `name`, `[n_buckets, n_heads]`.
+    ///
+    /// # Errors
+    /// If it is not there, or no distances have such buckets.
     pub fn load(
         builder: &Builder<'_>,
         name: &str,
@@ -36,8 +52,30 @@ impl ScoreBias {
         direction: Direction,
     ) -> Result<Self> {
         let table = builder.numbers(&format!("{name}.weight"), &[bias.n_buckets, n_heads])?;
-        let reach = bias.max_distance;
-        let mut by_distance = Vec::with_capacity(n_heads * (2 * reach + 1));
+        let by_distance = Self::by_distance(&table, bias, n_heads, direction);
+        by_distance.map_err(|e| builder.named(name, e))
+    }
+
+    /// From the buckets' numbers, `[n_buckets, n_heads]`.
+    fn by_distance(
+        table: &[f32],
+        bias: RelativeBias,
+        n_heads: usize,
+        direction: Direction,
+    ) -> Result<Self> {
+        let (buckets, reach) = (bias.n_buckets, bias.max_distance);
+        let exact = direction.buckets(buckets) / 2;
+        let numbers = reach
+            .checked_mul(2)
+            .and_then(|n| n.checked_add(1)?.checked_mul(n_heads))
+            .filter(|&n| n <= MAX_NUMBERS);
+        let Some(numbers) = numbers.filter(|_| exact > 0 && reach > exact) else {
+            return Err(Error::Unsupported(format!(
+                "{buckets} buckets for distances up to {reach} of {n_heads} heads are not \
+                 supported; usual are 32, for distances up to 128"
+            )));
+        };
+        let mut by_distance = Vec::with_capacity(numbers);
         for head in 0..n_heads {
             for i in 0..=2 * reach {
                 let bucket = bucket(i as isize - reach as isize, bias, direction);
@@ -70,13 +108,11 @@ impl ScoreBias {
 /// The bucket of a distance (key minus query): exact for the near half, logarithmic beyond
 /// (`T5Attention._relative_position_bucket` in `modeling_t5.py`).
 fn bucket(distance: isize, bias: RelativeBias, direction: Direction) -> usize {
-    let (base, buckets, distance) = match direction {
-        Direction::Both => {
-            let half = bias.n_buckets / 2;
-            let base = if distance > 0 { half } else { 0 };
-            (base, half, distance.unsigned_abs())
-        }
-        Direction::Backward => (0, bias.n_buckets, (-distance).max(0) as usize),
+    let buckets = direction.buckets(bias.n_buckets);
+    let (base, distance) = match direction {
+        Direction::Both if distance > 0 => (buckets, distance.unsigned_abs()),
+        Direction::Both => (0, distance.unsigned_abs()),
+        Direction::Backward => (0, (-distance).max(0) as usize),
     };
     let exact = buckets / 2;
     if distance < exact {
@@ -110,5 +146,30 @@ mod tests {
         let both = [0, -7, -8, -128, 1, 7, 8, 127, 9999];
         let found = both.map(|d| bucket(d, T5, Direction::Both));
         assert_eq!(found, [0, 7, 8, 15, 17, 23, 24, 31, 31]);
+    }
+
+    #[test]
+    fn absurd_buckets_are_refused() {
+        let table = [0.5; 64];
+        let load = |n_buckets, max_distance, direction| {
+            let bias = RelativeBias {
+                n_buckets,
+                max_distance,
+                ..T5
+            };
+            ScoreBias::by_distance(&table, bias, 2, direction)
+        };
+        for direction in [Direction::Backward, Direction::Both] {
+            for (buckets, distance) in [(32, 1 << 31), (32, usize::MAX), (1, 128), (32, 4)] {
+                let error = load(buckets, distance, direction).err().unwrap();
+                let wanted = format!("{buckets} buckets for distances up to {distance} ");
+                assert!(error.to_string().starts_with(&wanted), "{error}");
+            }
+            let bias = load(32, 128, direction).unwrap();
+            assert_eq!(bias.at(1, 7, 900), 0.5);
+        }
+        // One bucket for each side cannot tell near from far.
+        assert!(load(2, 128, Direction::Both).is_err());
+        assert!(load(2, 128, Direction::Backward).is_ok());
     }
 }

@@ -5,10 +5,9 @@ use candle_core::{Device, Tensor};
 use super::{Over, ScoreBias, Shape, Sight};
 use crate::Result;
 use crate::nn::cache::Plane;
-use crate::nn::host::with_slice;
 use crate::nn::{RotaryTable, Side, Step};
-use crate::quant::Isa;
 use crate::quant::kernels::attention::{self, Bias};
+use crate::quant::{Isa, with_slice};
 
 /// Writes the step's keys and values, `[T, kv_heads, head_dim]` each.
 pub(super) fn write(

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::arch::{FrequencyPrecision, Pairing, Rope, RopeScaling};
+use crate::nn::cache::DevicePlane;
 use crate::nn::{Plan, Rotary};
 use crate::quant::Isa;
 
@@ -96,8 +97,8 @@ proptest! {
         let size = [kv_heads, total, head_dim];
         let mut host = LayerCache::new(CacheType::F32, size, &Device::Cpu).unwrap();
         let LayerCache::Host { keys, values } = &mut host else { unreachable!() };
-        let zeros = || Tensor::zeros((kv_heads, total, head_dim), DType::F32, &Device::Cpu).unwrap();
-        let (mut device_keys, mut device_values) = (zeros(), zeros());
+        let plane = || DevicePlane::new(DType::F32, size, &Device::Cpu).unwrap();
+        let (mut device_keys, mut device_values) = (plane(), plane());
         let mut start = 0;
         for (number, &len) in case.steps.iter().enumerate() {
             let seed = case.seed.wrapping_add(3 * number as u32);
@@ -130,5 +131,59 @@ proptest! {
             }
             start += len;
         }
+    }
+}
+
+/// More queries than meet the keys at once on a GPU.
+#[test]
+fn a_long_prompt_meets_its_keys_piece_by_piece() {
+    let len = 300;
+    let plan = Plan {
+        prompt_len: len,
+        prefix: 0,
+        blank: None,
+    };
+    let step = Step {
+        start: 0,
+        len,
+        plan: &plan,
+        rotary: RotaryTable::none(),
+        windowed: None,
+        trace: None,
+    };
+    let shape = Shape {
+        n_heads: 2,
+        kv_heads: 1,
+        head_dim: 8,
+        scale: 0.3,
+        query_scale: QueryScale::None,
+        softcap: None,
+        window: Some(280),
+    };
+    let sight = Sight {
+        step: &step,
+        shape,
+        bias: None,
+        over: Over::Sequence,
+    };
+    let [k, v] = [1, 2].map(|seed| noise(seed, (len, 1, 8)));
+    let q = noise(3, (len, 2, 8));
+    let size = [1, len, 8];
+    let mut host = LayerCache::new(CacheType::F32, size, &Device::Cpu).unwrap();
+    let LayerCache::Host { keys, values } = &mut host else {
+        unreachable!()
+    };
+    host::write(&step, &step.rotary, [&k, &v], [keys, values]).unwrap();
+    let [mut device_keys, mut device_values] =
+        [(); 2].map(|()| DevicePlane::new(DType::F32, size, &Device::Cpu).unwrap());
+    let planes = [&mut device_keys, &mut device_values];
+    tensors::write(&step, &step.rotary, [&k, &v], planes).unwrap();
+    let b = tensors::mix(sight, &q, &device_keys, &device_values).unwrap();
+    let b: Vec<f32> = b.flatten_all().unwrap().to_vec1().unwrap();
+    let q: Vec<f32> = q.flatten_all().unwrap().to_vec1().unwrap();
+    let mut a = vec![f32::NAN; q.len()];
+    host::mix_on(Isa::best(), sight, &q, [keys, values], &mut a);
+    for (a, b) in a.iter().zip(&b) {
+        assert!((a - b).abs() < 1e-4, "{a} for {b}");
     }
 }

@@ -1,6 +1,7 @@
 //! Activations as the kernels read them: INT8 blocks, or f32 columns side by side.
 
 use super::forms::BLOCK;
+use super::lanes::ROUND;
 use super::product::fill_parts;
 
 /// Rows of activations in blocks of 32 signed bytes. Codes lie in -127..=127.
@@ -21,10 +22,6 @@ pub struct Quantized {
     /// where registers are fewer, [`Quantized::halves`] in f32 cost less.
     pub sums: Vec<[i32; 2]>,
 }
-
-/// Adding this to a float of small magnitude rounds it to an integer, ties to even, and leaves
-/// that integer in the low bits.
-const ROUND: f32 = 12_582_912.0;
 
 impl Quantized {
     /// Makes room for `t` rows of `cols` (a multiple of 32).
@@ -58,7 +55,8 @@ pub struct QuantizedRows<'a> {
     pub blocks: usize,
 }
 
-/// Rows of activations to INT8 blocks, each scaled by its largest magnitude / 127.
+/// Rows of activations to INT8 blocks, each scaled by its largest magnitude / 127. The scale of a
+/// block with a NaN or an infinity is NaN, so that no product with it passes for a number.
 #[inline(always)]
 pub fn quantize(x: &[f32], out: QuantizedRows<'_>) {
     each_block(x, out, quantize_block);
@@ -95,25 +93,32 @@ pub(super) fn each_block(
 }
 
 /// What the codes of a block are multiplied by, and its reciprocal, that the `largest` magnitude
-/// become 127.
+/// become 127. There is no reciprocal, and all codes are 0, where the block is not finite, zero or
+/// as good as zero.
 #[inline(always)]
-pub(super) fn largest_code(largest: f32) -> (f32, f32) {
-    let scale = largest / 127.0;
-    let inverse = if scale > 0.0 { 127.0 / largest } else { 0.0 };
-    (scale, inverse)
+pub(super) fn largest_code(largest: f32) -> (f32, Option<f32>) {
+    if !largest.is_finite() {
+        return (f32::NAN, None);
+    }
+    let inverse = 127.0 / largest;
+    (largest / 127.0, inverse.is_finite().then_some(inverse))
 }
 
 #[inline(always)]
 fn quantize_block(x: &[f32; BLOCK], codes: &mut [i8; BLOCK]) -> ScaleAndSums {
-    let mut lanes = [0f32; 8];
+    // The bits of magnitudes are in their order, with infinity and NaN above all numbers.
+    let mut lanes = [0u32; 8];
     for eight in x.as_chunks::<8>().0 {
         for (lane, v) in lanes.iter_mut().zip(eight) {
-            let v = v.abs();
-            *lane = if v > *lane { v } else { *lane };
+            *lane = v.abs().to_bits().max(*lane);
         }
     }
-    let largest = lanes.iter().fold(0f32, |a, &b| if b > a { b } else { a });
+    let largest = f32::from_bits(lanes.into_iter().fold(0, u32::max));
     let (scale, inverse) = largest_code(largest);
+    let Some(inverse) = inverse else {
+        codes.fill(0);
+        return (scale, [0; 2]);
+    };
     let mut whole = [0i32; BLOCK];
     for (w, v) in whole.iter_mut().zip(x) {
         *w = ((v * inverse + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);

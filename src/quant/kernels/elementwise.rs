@@ -53,7 +53,8 @@ impl Vectorized for Activate<'_> {
                 Activation::Silu => each::<L>(self.x, self.up, |x| silu(x)),
                 Activation::Gelu => each::<L>(self.x, self.up, |x| gelu(x)),
                 Activation::GeluTanh => each::<L>(self.x, self.up, |x| gelu_tanh(x)),
-                Activation::Relu => each::<L>(self.x, self.up, |x: L| x.max(L::splat(0.0))),
+                // The constant first: what is not a number stays none.
+                Activation::Relu => each::<L>(self.x, self.up, |x| L::splat(0.0).max(x)),
             }
         }
     }
@@ -244,6 +245,27 @@ mod tests {
                             assert!(off <= bound, "{} {activation:?} {x}: {off}", isa.name());
                         }
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_none() {
+        for isa in Isa::available() {
+            for activation in [
+                Activation::Silu,
+                Activation::Relu,
+                Activation::Gelu,
+                Activation::GeluTanh,
+            ] {
+                for n in [1, 7, 16, 33] {
+                    let mut found = noise(n);
+                    found[n - 1] = f32::NAN;
+                    activate(isa, &mut found, None, activation);
+                    let nan = found.iter().map(|y| y.is_nan());
+                    let place = format!("{} {activation:?} {n}", isa.name());
+                    assert!(nan.eq((1..=n).map(|i| i == n)), "{place}: {found:?}");
                 }
             }
         }

@@ -86,8 +86,9 @@ impl Portable {
     }
 }
 
-/// Adding this to a float of small magnitude rounds it to a whole number, ties to even.
-const ROUND: f32 = 12_582_912.0;
+/// Adding this to a float of small magnitude rounds it to a whole number, ties to even, and leaves
+/// that number in the low bits.
+pub(super) const ROUND: f32 = 12_582_912.0;
 
 impl Lanes for Portable {
     const N: usize = 8;

@@ -221,6 +221,20 @@ pub fn set_threads(threads: usize) {
     }
 }
 
+/// What `f` gives on pools of one thread to four; no other call changes the pool meanwhile.
+#[cfg(test)]
+pub fn on_each_size<T>(f: impl Fn() -> T) -> [T; 4] {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = current().threads();
+    let found = [1, 2, 3, 4].map(|threads| {
+        set_threads(threads);
+        f()
+    });
+    set_threads(before);
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -53,46 +53,27 @@ type Halves<'a> = HashMap<&'a str, (&'a str, &'a str)>;
 impl Spm {
     /// Cuts `text`, normalised, into pieces.
     pub(super) fn bpe<'a>(&self, text: &'a str) -> Vec<Segment<'a>> {
-        let mut symbols = self.symbols(text);
-        let mut pairs = BinaryHeap::new();
-        let mut halves = Halves::new();
-        for right in 1..symbols.len() {
-            self.offer(text, &symbols, right - 1, right, &mut pairs, &mut halves);
-        }
-        while let Some(pair) = pairs.pop() {
-            let (left, right) = (&symbols[pair.left], &symbols[pair.right]);
-            if left.text.is_empty()
-                || right.text.is_empty()
-                || left.text.len() + right.text.len() != pair.len
-            {
-                continue;
-            }
-            let (start, next) = (left.start, right.next);
-            symbols[pair.left].text = &text[start..start + pair.len];
-            symbols[pair.left].next = next;
-            symbols[pair.right].text = "";
-            if let Some(next) = next {
-                symbols[next].prev = Some(pair.left);
-                self.offer(text, &symbols, pair.left, next, &mut pairs, &mut halves);
-            }
-            if let Some(prev) = symbols[pair.left].prev {
-                self.offer(text, &symbols, prev, pair.left, &mut pairs, &mut halves);
-            }
-        }
-        let mut segments = Vec::new();
-        for symbol in symbols.iter().filter(|s| !s.text.is_empty()) {
-            self.give(symbol.text, &halves, &mut segments);
-        }
-        segments
+        Merger::new(self, text).run()
     }
+}
 
-    /// Characters and user-defined pieces.
-    fn symbols<'a>(&self, text: &'a str) -> Vec<Symbol<'a>> {
+/// A text on its way into pieces.
+struct Merger<'s, 'a> {
+    spm: &'s Spm,
+    text: &'a str,
+    symbols: Vec<Symbol<'a>>,
+    pairs: BinaryHeap<Pair>,
+    halves: Halves<'a>,
+}
+
+impl<'s, 'a> Merger<'s, 'a> {
+    /// `text` as characters and user-defined pieces.
+    fn new(spm: &'s Spm, text: &'a str) -> Self {
         let mut symbols = Vec::new();
         let mut start = 0;
         while start < text.len() {
             let rest = &text[start..];
-            let verbatim = self.normalizer.verbatim.prefix(rest).map(|(len, _)| len);
+            let verbatim = spm.normalizer.verbatim.prefix(rest).map(|(len, _)| len);
             let len = verbatim.unwrap_or_else(|| rest.chars().next().map_or(1, char::len_utf8));
             let at = symbols.len();
             symbols.push(Symbol {
@@ -104,33 +85,46 @@ impl Spm {
             });
             start += len;
         }
-        symbols
+        Self {
+            spm,
+            text,
+            symbols,
+            pairs: BinaryHeap::new(),
+            halves: Halves::new(),
+        }
+    }
+
+    /// Merges until no union of neighbours is a piece.
+    fn run(mut self) -> Vec<Segment<'a>> {
+        for right in 1..self.symbols.len() {
+            self.offer(right - 1, right);
+        }
+        while let Some(pair) = self.pairs.pop() {
+            self.merge(&pair);
+        }
+        let mut segments = Vec::new();
+        for symbol in self.symbols.iter().filter(|s| !s.text.is_empty()) {
+            self.give(symbol.text, &mut segments);
+        }
+        segments
     }
 
     /// Adds the merge of two neighbours, if it gives a piece.
-    fn offer<'a>(
-        &self,
-        text: &'a str,
-        symbols: &[Symbol<'a>],
-        left: usize,
-        right: usize,
-        pairs: &mut BinaryHeap<Pair>,
-        halves: &mut Halves<'a>,
-    ) {
-        let (a, b) = (&symbols[left], &symbols[right]);
+    fn offer(&mut self, left: usize, right: usize) {
+        let (a, b) = (&self.symbols[left], &self.symbols[right]);
         if a.frozen || b.frozen {
             return;
         }
         let len = a.text.len() + b.text.len();
-        let union = &text[a.start..a.start + len];
-        let Some(&id) = self.ids.get(union) else {
+        let union = &self.text[a.start..a.start + len];
+        let Some(&id) = self.spm.ids.get(union) else {
             return;
         };
-        let piece = &self.pieces[id as usize];
+        let piece = &self.spm.pieces[id as usize];
         if piece.kind == Kind::Unused {
-            halves.insert(union, (a.text, b.text));
+            self.halves.insert(union, (a.text, b.text));
         }
-        pairs.push(Pair {
+        self.pairs.push(Pair {
             // Adding zero makes -0 and 0 equal.
             score: piece.score + 0.0,
             left,
@@ -139,13 +133,35 @@ impl Spm {
         });
     }
 
+    /// Merges a pair unless it is stale, and offers the merges with its new neighbours.
+    fn merge(&mut self, pair: &Pair) {
+        let (left, right) = (&self.symbols[pair.left], &self.symbols[pair.right]);
+        if left.text.is_empty()
+            || right.text.is_empty()
+            || left.text.len() + right.text.len() != pair.len
+        {
+            return;
+        }
+        let (start, prev, next) = (left.start, left.prev, right.next);
+        self.symbols[pair.left].text = &self.text[start..start + pair.len];
+        self.symbols[pair.left].next = next;
+        self.symbols[pair.right].text = "";
+        if let Some(next) = next {
+            self.symbols[next].prev = Some(pair.left);
+            self.offer(pair.left, next);
+        }
+        if let Some(prev) = prev {
+            self.offer(prev, pair.left);
+        }
+    }
+
     /// Gives out a symbol, unused pieces taken apart again.
-    fn give<'a>(&self, symbol: &'a str, halves: &Halves<'a>, out: &mut Vec<Segment<'a>>) {
+    fn give(&self, symbol: &'a str, out: &mut Vec<Segment<'a>>) {
         let mut todo = vec![symbol];
         while let Some(text) = todo.pop() {
-            let id = self.ids.get(text).copied();
-            let unused = id.is_some_and(|id| self.pieces[id as usize].kind == Kind::Unused);
-            match halves.get(text) {
+            let id = self.spm.ids.get(text).copied();
+            let unused = id.is_some_and(|id| self.spm.pieces[id as usize].kind == Kind::Unused);
+            match self.halves.get(text) {
                 Some(&(a, b)) if unused => todo.extend([b, a]),
                 _ => out.push(Segment { text, id }),
             }

@@ -2,12 +2,15 @@
 
 use crate::text::pieces::Matcher;
 
+/// Bytes that a rule may write; Unicode's longest composition has 33.
+const MAX_REPLACEMENT: usize = 256;
+
 /// Replacement rules as SentencePiece compiles them (`precompiled_charsmap`): a double-array
 /// trie (darts-clone) from UTF-8 bytes to offsets of NUL-terminated texts.
 #[derive(Debug, Clone)]
 pub(in crate::text) struct Charsmap {
     units: Vec<u32>,
-    texts: Vec<u8>,
+    texts: String,
 }
 
 /// A unit of the trie.
@@ -36,7 +39,7 @@ impl Charsmap {
     /// Reads the table; `None` if it is empty.
     ///
     /// # Errors
-    /// A message, if the sizes contradict each other.
+    /// A message, if the sizes contradict each other, or a rule writes more than any real one.
     pub fn parse(blob: &[u8]) -> Result<Option<Self>, String> {
         if blob.is_empty() {
             return Ok(None);
@@ -57,8 +60,18 @@ impl Charsmap {
             .chunks_exact(4)
             .map(|c| c.iter().rev().fold(0, |unit, &b| unit << 8 | u32::from(b)))
             .collect();
-        let texts = rest[size..].to_vec();
-        Ok(Some(Self { units, texts }))
+        let texts = std::str::from_utf8(&rest[size..]).map_err(|_| error())?;
+        let longest = texts.split('\0').map(str::len).max().unwrap_or(0);
+        if longest > MAX_REPLACEMENT {
+            return Err(format!(
+                "the normaliser's table has a replacement of {longest} bytes, at most \
+                 {MAX_REPLACEMENT} are possible"
+            ));
+        }
+        Ok(Some(Self {
+            units,
+            texts: texts.to_string(),
+        }))
     }
 
     /// The table as [`Self::parse`] reads it.
@@ -66,7 +79,7 @@ impl Charsmap {
         let size = 4 * self.units.len() as u32;
         let units = self.units.iter().flat_map(|u| u.to_le_bytes());
         let bytes = size.to_le_bytes().into_iter().chain(units);
-        bytes.chain(self.texts.iter().copied()).collect()
+        bytes.chain(self.texts.bytes()).collect()
     }
 
     fn unit(&self, at: usize) -> Option<Unit> {
@@ -89,8 +102,43 @@ impl Charsmap {
         }
         let (len, offset) = found.filter(|&(len, _)| input.is_char_boundary(len))?;
         let text = self.texts.get(offset..)?;
-        let end = text.iter().position(|&b| b == 0)?;
-        Some((len, std::str::from_utf8(&text[..end]).ok()?))
+        let end = text.find('\0')?;
+        Some((len, &text[..end]))
+    }
+
+    /// How many bytes one byte of a text can become.
+    ///
+    /// # Errors
+    /// A message, if the trie leads out of the table, where the `tokenizers` crate would follow.
+    pub fn growth(&self) -> Result<f64, String> {
+        let outside = || "the trie leads out of the normaliser's table".to_string();
+        let mut seen = vec![false; self.units.len()];
+        let mut growth = 1.0f64;
+        let mut nodes = vec![self.unit(0).ok_or_else(outside)?.offset()];
+        let mut depth = 0.0;
+        while !nodes.is_empty() {
+            depth += 1.0;
+            let mut next = Vec::new();
+            for node in nodes {
+                for byte in 1..=255u32 {
+                    let at = node ^ byte as usize;
+                    let unit = self.unit(at).ok_or_else(outside)?;
+                    if unit.label() != byte || std::mem::replace(&mut seen[at], true) {
+                        continue;
+                    }
+                    let child = at ^ unit.offset();
+                    if unit.has_leaf() {
+                        let offset = self.unit(child).ok_or_else(outside)?.value();
+                        let text = self.texts.get(offset..).ok_or_else(outside)?;
+                        let len = text.split('\0').next().map_or(0, str::len);
+                        growth = growth.max(len as f64 / depth);
+                    }
+                    next.push(child);
+                }
+            }
+            nodes = next;
+        }
+        Ok(growth)
     }
 }
 

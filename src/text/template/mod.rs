@@ -3,13 +3,17 @@
 
 mod builtin;
 mod environment;
+mod fuel;
+mod json;
+mod prepare;
 mod source;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 use std::path::Path;
 
-use minijinja::{Environment, Value, context};
+use minijinja::{Value, context};
 
 use super::Tokenizer;
 use crate::weights::gguf::Metadata;
@@ -50,18 +54,15 @@ impl Message {
     }
 }
 
-/// A chat template, compiled.
+/// A chat template that compiles.
 #[derive(Debug)]
 pub struct ChatTemplate {
     /// For messages: a file, a key or a format's name.
     name: String,
     source: String,
-    environment: Environment<'static>,
     /// Texts of special tokens by their roles (`bos_token`).
     tokens: Vec<(String, String)>,
 }
-
-const TEMPLATE: &str = "chat";
 
 impl ChatTemplate {
     /// The template of a folder in the hub's layout: `chat_template.jinja`, else
@@ -97,14 +98,29 @@ impl ChatTemplate {
     /// # Errors
     /// If `source` is not a template.
     pub fn from_source(name: &str, source: &str) -> Result<Self> {
-        let environment = environment::compile(TEMPLATE, source)
-            .map_err(|e| Error::Text(format!("chat template {name}: {e}")))?;
-        Ok(Self {
+        let this = Self {
             name: name.to_string(),
             source: source.to_string(),
-            environment,
             tokens: Vec::new(),
-        })
+        };
+        // What was compiled stays on the thread: code that is nested deep is dropped by recursion.
+        let source = this.source.clone();
+        let compiled = this.apart(move || match environment::compile(&source) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(e.to_string()),
+        })?;
+        compiled.map_err(|e| Error::Text(format!("chat template {name}: {e}")))?;
+        Ok(this)
+    }
+
+    /// What `work` gives, done on a thread of its own.
+    fn apart<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let error = |said: String| Error::Text(format!("chat template {} {said}", self.name));
+        worker::run(work).map_err(error)
     }
 
     /// Lets the template see the tokenizer's BOS and EOS as `bos_token` and `eos_token`, where
@@ -140,8 +156,6 @@ impl ChatTemplate {
     /// If the template refuses the conversation (a role that its model does not know), fails, or
     /// works longer than any honest template does.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
-        let error = |e: minijinja::Error| environment::describe(&self.name, messages, &e);
-        let template = self.environment.get_template(TEMPLATE).map_err(error)?;
         let list: Vec<Value> = messages
             .iter()
             .map(|m| context! { role => m.role.name(), content => m.content.as_str() })
@@ -153,8 +167,12 @@ impl ChatTemplate {
             documents => Value::from(()),
         };
         let tokens = Value::from_pairs(self.tokens.iter().cloned());
-        template
-            .render(context! { ..given, ..tokens })
-            .map_err(error)
+        let context = context! { ..given, ..tokens };
+        let system = messages.iter().any(|m| m.role == Role::System);
+        let (name, source) = (self.name.clone(), self.source.clone());
+        self.apart(move || {
+            environment::render(&source, context)
+                .map_err(|e| environment::describe(&name, system, &e))
+        })?
     }
 }

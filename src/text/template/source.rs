@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::ChatTemplate;
+use crate::text::config::text_of;
 use crate::text::files::Files;
 use crate::weights::gguf::Metadata;
 use crate::{Error, Result};
@@ -64,10 +65,7 @@ fn tokens(config: &Map<String, Value>) -> Vec<(String, String)> {
     config
         .iter()
         .filter(|(key, _)| key.ends_with("_token"))
-        .filter_map(|(key, value)| {
-            let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
-            Some((key.clone(), text.to_string()))
-        })
+        .filter_map(|(key, value)| Some((key.clone(), text_of(value)?.to_string())))
         .collect()
 }
 

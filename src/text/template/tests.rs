@@ -252,12 +252,157 @@ fn hostile_templates_end() {
         "{{ messages.__class__.__mro__ }}",
         "{% if %}",
         "{{ messages[99].content }}",
+        "{{ strftime_now('%#z') }}",
+        "{{ strftime_now('%c' * 10000) }}",
+        "{{ '{:9999999999999999999}'.format(1) }}",
+        "{{ '{:1000000000}'.format(1) }}",
+        "{{ '%1000000000d'|format(1) }}",
+        "{{ ('{0}' * 100000).format('x' * 1000000) }}",
+        "{{ ('%(a)s' * 100000)|format(a='x' * 1000000) }}",
+        "{{ debug() }}",
     ] {
         assert!(render(source, &ROUNDS).is_err(), "{source}");
     }
     let deep = format!("{{{{ {}1{} }}}}", "(".repeat(20_000), ")".repeat(20_000));
     assert!(render(&deep, &ROUNDS).is_err());
     assert!(render(&"x".repeat(2 << 20), &ROUNDS).is_err());
+}
+
+/// Lists that are small as long as nobody writes them out.
+#[test]
+fn lists_without_end_are_refused() {
+    let repeated = "{% set a = ['x' * 1000000] * 100000 %}".to_string();
+    let long = "{% set a = [1] * 100000000 %}".to_string();
+    let doubled = format!("{{% set a = [1] %}}{}", "{% set a = [a, a] %}".repeat(40));
+    for list in [repeated, long, doubled] {
+        for used in [
+            "a",
+            "a|tojson",
+            "a|tojson(indent=4)",
+            "''.join(a)",
+            "a|join",
+            "a|string",
+            "'{}'.format(a)",
+            "'%s'|format(a)",
+            "[a, a].count(1)",
+            "'x'.startswith(a)",
+        ] {
+            let source = format!("{list}{{{{ {used} }}}}");
+            assert!(render(&source, &ROUNDS).is_err(), "{source}");
+        }
+    }
+    let wide = "{{ ([[[[[[1]]]]]] * 1000000)|tojson(indent=16) }}";
+    assert!(render(wide, &ROUNDS).is_err());
+}
+
+#[test]
+fn formats_and_lists_of_honest_templates_are_written() {
+    let cases = [
+        ("{{ '{:>4}|{}|{a}'.format(1, 'x', a=none) }}", "   1|x|None"),
+        ("{{ '%s is %03d'|format('a', 7) }}", "a is 007"),
+        (
+            "{{ ', '.join(['a', 'b']) }} {{ [1, 2]|join('-') }}",
+            "a, b 1-2",
+        ),
+        ("{{ [1, 'a', {'b': none}] }}", "[1, 'a', {'b': None}]"),
+        ("{{ [1, 2, 1].count(1) }} {{ 'aXbX'.count('X') }}", "2 2"),
+        ("{{ [1, 2]|string ~ 'x' }}", "[1, 2]x"),
+        ("{{ nothing }}{{ none }}{{ true }}", "NoneTrue"),
+    ];
+    for (source, wanted) in cases {
+        assert_eq!(render(source, &ROUNDS).unwrap(), wanted, "{source}");
+    }
+    // A history of some megabytes.
+    let text = "word ".repeat(500_000);
+    let history = ["u", "a", "u"].map(|role| (role, text.as_str()));
+    let prompt = builtin("qwen3", &history);
+    assert!(prompt.len() > 7_000_000, "{}", prompt.len());
+}
+
+#[test]
+fn namespaces_hold_what_honest_templates_put_there() {
+    let cases = [
+        (
+            "{% set ns = namespace(a=[], n=0) %}{% for m in messages %}{% set ns.a = ns.a + [m.content] %}{%- set ns.n = ns.n + 1 -%}{% endfor %}{{ ns.a }}{{ ns.n }}",
+            "['q1', 'a1', 'q2']3",
+        ),
+        (
+            "{% set ns = namespace() %}{% set ns.a, ns.b = 1, (2, 3) %}{% set ns.c = 'x' if ns.a == 1 else 'y' %}{{ ns.a }}{{ ns.b[1] }}{{ ns.c }}",
+            "13x",
+        ),
+        (
+            "{% set ns = namespace() %}{% set ns.a %}text {{ 1 }}{% endset %}{% set ns.b | upper %}text{% endset %}{% set ns.c = '=%}|' %}{{ ns.a }} {{ ns.b }} {{ ns.c }}",
+            "text 1 TEXT =%}|",
+        ),
+        // Marks in comments, raw text and strings are not statements.
+        (
+            "{#- {% generation %} -#}{% raw %}{% set ns.a = 1 %}{% generation %}{% endraw %}{{ '{% generation %}' }}",
+            "{% set ns.a = 1 %}{% generation %}{% generation %}",
+        ),
+    ];
+    for (source, wanted) in cases {
+        assert_eq!(render(source, &ROUNDS).unwrap(), wanted, "{source}");
+    }
+}
+
+#[test]
+fn namespaces_hold_neither_themselves_nor_towers() {
+    for set in [
+        "{% set ns.a = ns %}",
+        "{%- set  ns.a=[ns] -%}",
+        "{% set(ns.a)=ns %}",
+        "{% set x, ns.a = 1, {'b': ns} %}",
+        "{% set ns.a | default(ns, true) %}{% endset %}",
+        "{# {% #}{% set ns.a = ns %}",
+        "{% raw %}{% {% endraw %}{% set ns.a = ns %}",
+        "{% raw %}{% endraw\u{a0}%}{#{% endraw %}{% set ns.a = ns %}#}",
+        "{% set ns.b = '%}\\'{%' %}{% set ns.a = ns %}",
+        "{{ '{%' }}{% set ns.a = ns %}",
+        "{{ {'a': {}}}}{% set ns.a = ns %}",
+        "{% set ns.a = ns) or (1 %}",
+        "{% for i in range(90000) %}{% set ns.a = [ns.a] %}{% endfor %}",
+        "{% for i in range(40) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}",
+    ] {
+        let source = format!("{{% set ns = namespace(a=1) %}}{set}{{{{ '' ~ ns }}}}");
+        assert!(render(&source, &ROUNDS).is_err(), "{source}");
+    }
+}
+
+/// minijinja works on nested code and values by recursion.
+#[test]
+fn what_is_nested_deep_does_not_overflow_the_stack() {
+    let tower = |name: &str, n: usize| {
+        let floor = format!("{{% set {name} = [[[[[[[[{name}]]]]]]]] %}}");
+        format!("{{% set {name} = 1 %}}{}", floor.repeat(n))
+    };
+    let held = tower("a", 2000) + "ok";
+    assert_eq!(render(&held, &ROUNDS).unwrap(), "ok");
+    let compared = tower("a", 900) + &tower("b", 900) + "{{ a == b }}";
+    assert_eq!(render(&compared, &ROUNDS).unwrap(), "True");
+    for (first, again, last) in [
+        ("{{ ", "-", "1 }}"),
+        ("{{ ", "not ", "1 }}"),
+        ("{{ 1", "+a", " }}"),
+        ("{{ a", ".a", " }}"),
+        ("{{ a", "|e", " }}"),
+        ("{{ [1]", "*1", " }}"),
+        ("{% set ", "(", "a = 1 %}"),
+        ("{% if a %}", "{% elif a %}", "{% endif %}"),
+    ] {
+        let source = [first, &again.repeat(5000), last].concat();
+        // A text or an error.
+        let _ = render(&source, &ROUNDS);
+    }
+}
+
+#[test]
+fn work_without_end_is_left_alone() {
+    let limit = std::time::Duration::from_millis(20);
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let error = worker::run_for(limit, move || receiver.recv()).unwrap_err();
+    assert_eq!(error, "works without end");
+    drop(sender);
+    assert_eq!(worker::run(|| 1), Ok(1));
 }
 
 #[test]

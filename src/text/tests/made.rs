@@ -288,6 +288,127 @@ fn lying_tokenizer_files_are_refused_by_name() {
     );
 }
 
+/// SentencePiece's table with one rule: `a` becomes `text`.
+fn charsmap(text: &str) -> Vec<u8> {
+    let mut units = vec![0u32; 512];
+    // The root's children are at 256 ^ byte, what the rule writes is said at 257.
+    units[0] = 256 << 10;
+    units[256 ^ 97] = (256 ^ 97 ^ 257) << 10 | 1 << 8 | 97;
+    units[257] = 1 << 31;
+    let size = 4 * units.len() as u32;
+    let units = units.iter().flat_map(|unit| unit.to_le_bytes());
+    let trie: Vec<u8> = size.to_le_bytes().into_iter().chain(units).collect();
+    [&trie[..], text.as_bytes(), b"\0"].concat()
+}
+
+#[test]
+fn a_text_cannot_be_made_to_grow_without_bounds() {
+    let open_json = |key: &str, value: serde_json::Value| {
+        let mut file = llama_json();
+        file[key] = value;
+        open(&[("tokenizer.json", &serde_json::to_vec(&file).unwrap())])
+    };
+    let sequence = |n: usize, step: serde_json::Value| json!({"type": "Sequence", "normalizers": vec![step; n]});
+    let replace = |kind: &str, pattern: serde_json::Value| json!({"type": kind, "pattern": pattern, "content": "a".repeat(32)});
+    let letter = || json!({"String": "a"});
+    let nothing = json!({"Regex": ""});
+    let table = |text: &str| {
+        let map = BASE64_STANDARD.encode(charsmap(text));
+        json!({"type": "Precompiled", "precompiled_charsmap": map})
+    };
+    let growing = [
+        sequence(10, replace("Replace", letter())),
+        // The crate takes it for a replacement, whatever it calls itself.
+        sequence(10, replace("Other", letter())),
+        sequence(10, sequence(1, replace("Replace", letter()))),
+        sequence(3, replace("Replace", nothing)),
+        sequence(4, table(&"a".repeat(32))),
+        sequence(20, json!({"type": "NFKD"})),
+    ];
+    for normalizer in growing {
+        let error = open_json("normalizer", normalizer).err().unwrap();
+        let error = error.to_string();
+        assert!(
+            error.contains("tokenizer.json: normalizer: a text can become"),
+            "{error}"
+        );
+    }
+    let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true});
+    let pre = json!({"type": "Sequence", "pretokenizers": vec![bytes; 30]});
+    assert!(open_json("pre_tokenizer", pre).is_err());
+    for blob in ["", "AAAA", "/////w==", "?"] {
+        let step = json!({"type": "Precompiled", "precompiled_charsmap": blob});
+        let error = open_json("normalizer", step).err().unwrap().to_string();
+        assert!(error.contains("precompiled_charsmap"), "{error}");
+    }
+    assert!(open_json("normalizer", table(&"a".repeat(257))).is_err());
+    let twice = sequence(2, replace("Replace", letter()));
+    assert!(open_json("normalizer", twice).is_ok());
+
+    let mut pieces = MARKS.to_vec();
+    pieces.extend([("a", -1.0, 1), ("b", -1.0, 1)]);
+    let with_table = |text: &str| {
+        let mut file = model(&pieces, 1, false, [0, 0]);
+        file.extend(field(3, &field(2, &charsmap(text))));
+        open(&[("tokenizer.model", &file)])
+    };
+    let t = with_table("bb").unwrap().unwrap();
+    assert_eq!(t.encode("a", Specials::Plain).unwrap(), [4, 4]);
+    let error = with_table(&"b".repeat(1 << 20)).err().unwrap().to_string();
+    assert!(
+        error.contains("tokenizer.model") && error.contains("1048576"),
+        "{error}"
+    );
+}
+
+#[test]
+fn marks_around_a_text_are_those_of_the_post_processor() {
+    let open_json = |processor: serde_json::Value| {
+        let mut file = llama_json();
+        file["post_processor"] = processor;
+        open(&[("tokenizer.json", &serde_json::to_vec(&file).unwrap())])
+    };
+    let token = |name: &str| json!({"SpecialToken": {"id": name, "type_id": 0}});
+    let text = |name: &str| json!({"Sequence": {"id": name, "type_id": 0}});
+    let template = |single: Vec<serde_json::Value>| {
+        json!({"type": "TemplateProcessing", "single": single, "pair": [text("A"), text("B")],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]},
+                "many": {"id": "many", "ids": vec![1; 500], "tokens": vec!["<s>"; 500]}}})
+    };
+    let bytes = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false});
+    let bert = json!({"type": "BertProcessing", "cls": ["<s>", 1], "sep": ["</s>", 2]});
+    let around = template(vec![token("<s>"), text("A"), token("<s>")]);
+    let cases: [(serde_json::Value, &[u32], &[u32]); 5] = [
+        (json!(null), &[], &[]),
+        (bytes.clone(), &[], &[]),
+        (bert.clone(), &[1], &[2]),
+        (around.clone(), &[1], &[1]),
+        (
+            json!({"type": "Sequence", "processors": [bytes, around, bert]}),
+            &[1, 1],
+            &[1, 2],
+        ),
+    ];
+    for (processor, prefix, suffix) in cases {
+        let t = open_json(processor.clone()).unwrap().unwrap();
+        assert_eq!((t.prefix(), t.suffix()), (prefix, suffix), "{processor}");
+    }
+    let broken = [
+        (vec![token("<bos>"), text("A")], "<bos>"),
+        (vec![token("<s>")], "missing"),
+        (vec![text("A"), text("B")], "the text B"),
+        (vec![text("A"), text("A")], "the text A"),
+        ([vec![token("many"); 3], vec![text("A")]].concat(), "1500"),
+    ];
+    for (single, wanted) in broken {
+        let error = open_json(template(single)).err().unwrap().to_string();
+        assert!(
+            error.contains("tokenizer.json: post_processor: single: ") && error.contains(wanted),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn glms_chinese_marks_follow_its_pieces() {
     let mut pieces = MARKS.to_vec();

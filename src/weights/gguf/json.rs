@@ -50,7 +50,7 @@ fn own_elements(value: &Value) -> usize {
     }
 }
 
-fn value_to_json(value: &Value) -> serde_json::Value {
+pub(super) fn value_to_json(value: &Value) -> serde_json::Value {
     match value {
         Value::U8(v) => json!(v),
         Value::I8(v) => json!(v),

@@ -5,11 +5,13 @@ mod metadata;
 mod read;
 #[cfg(test)]
 mod tests;
+mod value;
 mod write;
 
 pub use json::{from_json, to_json};
-pub use metadata::{Array, Metadata, Value};
+pub use metadata::Metadata;
 pub use read::Gguf;
+pub use value::{Array, Value, ValueType};
 pub use write::{TensorHeader, Writer};
 
 /// The key that says to what tensor data are aligned.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{ALIGNMENT, Array, DEFAULT_ALIGNMENT, Metadata, Value};
+use super::{ALIGNMENT, Array, DEFAULT_ALIGNMENT, Metadata, Value, ValueType};
 use crate::quant::Encoding;
 use crate::weights::{Checkpoint, Data, Map, Mapped, TensorInfo};
 use crate::{Error, Result};
@@ -238,22 +238,27 @@ impl<'a> Parser<'a> {
         Ok(String::from_utf8_lossy(self.bytes(n)?).into_owned())
     }
 
-    fn value(&mut self, kind: u32, depth: usize) -> Result<Value> {
+    fn value_type(&mut self) -> Result<ValueType> {
+        let id = self.u32()?;
+        ValueType::from_id(id)
+            .ok_or_else(|| self.error(format!("metadata value of unknown type {id}")))
+    }
+
+    fn value(&mut self, kind: ValueType, depth: usize) -> Result<Value> {
         Ok(match kind {
-            0 => Value::U8(self.array::<1>()?[0]),
-            1 => Value::I8(i8::from_le_bytes(self.array()?)),
-            2 => Value::U16(u16::from_le_bytes(self.array()?)),
-            3 => Value::I16(i16::from_le_bytes(self.array()?)),
-            4 => Value::U32(self.u32()?),
-            5 => Value::I32(i32::from_le_bytes(self.array()?)),
-            6 => Value::F32(f32::from_le_bytes(self.array()?)),
-            7 => Value::Bool(self.array::<1>()?[0] != 0),
-            8 => Value::String(self.string()?),
-            9 => Value::Array(self.value_array(depth)?),
-            10 => Value::U64(self.u64()?),
-            11 => Value::I64(i64::from_le_bytes(self.array()?)),
-            12 => Value::F64(f64::from_le_bytes(self.array()?)),
-            _ => return Err(self.error(format!("metadata value of unknown type {kind}"))),
+            ValueType::U8 => Value::U8(self.array::<1>()?[0]),
+            ValueType::I8 => Value::I8(i8::from_le_bytes(self.array()?)),
+            ValueType::U16 => Value::U16(u16::from_le_bytes(self.array()?)),
+            ValueType::I16 => Value::I16(i16::from_le_bytes(self.array()?)),
+            ValueType::U32 => Value::U32(self.u32()?),
+            ValueType::I32 => Value::I32(i32::from_le_bytes(self.array()?)),
+            ValueType::F32 => Value::F32(f32::from_le_bytes(self.array()?)),
+            ValueType::Bool => Value::Bool(self.array::<1>()?[0] != 0),
+            ValueType::String => Value::String(self.string()?),
+            ValueType::Array => Value::Array(self.value_array(depth)?),
+            ValueType::U64 => Value::U64(self.u64()?),
+            ValueType::I64 => Value::I64(i64::from_le_bytes(self.array()?)),
+            ValueType::F64 => Value::F64(f64::from_le_bytes(self.array()?)),
         })
     }
 
@@ -261,13 +266,12 @@ impl<'a> Parser<'a> {
         if depth >= MAX_DEPTH {
             return Err(self.error(format!("metadata arrays nested deeper than {MAX_DEPTH}")));
         }
-        let kind = self.u32()?;
+        let kind = self.value_type()?;
         let min_bytes = match kind {
-            0 | 1 | 7 => 1,
-            2 | 3 => 2,
-            4..=6 => 4,
-            9 => 12,
-            _ => 8,
+            // A type and a length.
+            ValueType::Array => 12,
+            // Of a text, its length.
+            _ => kind.bytes().unwrap_or(8),
         };
         let n = self.count("array elements", min_bytes)?;
         let words = |bytes: &'a [u8]| {
@@ -278,17 +282,25 @@ impl<'a> Parser<'a> {
             })
         };
         Ok(match kind {
-            0 => Array::U8(self.bytes(n)?.to_vec()),
-            4 => Array::U32(words(self.bytes(n * 4)?).map(u32::from_le_bytes).collect()),
-            5 => Array::I32(words(self.bytes(n * 4)?).map(i32::from_le_bytes).collect()),
-            6 => Array::F32(words(self.bytes(n * 4)?).map(f32::from_le_bytes).collect()),
-            8 => Array::Strings((0..n).map(|_| self.string()).collect::<Result<_>>()?),
+            ValueType::U8 => Array::U8(self.bytes(n)?.to_vec()),
+            ValueType::U32 => {
+                Array::U32(words(self.bytes(n * 4)?).map(u32::from_le_bytes).collect())
+            }
+            ValueType::I32 => {
+                Array::I32(words(self.bytes(n * 4)?).map(i32::from_le_bytes).collect())
+            }
+            ValueType::F32 => {
+                Array::F32(words(self.bytes(n * 4)?).map(f32::from_le_bytes).collect())
+            }
+            ValueType::String => {
+                Array::Strings((0..n).map(|_| self.string()).collect::<Result<_>>()?)
+            }
             _ => Array::Other(self.loose_values(kind, n, depth)?),
         })
     }
 
     /// The `n` elements of an array that is not kept flat.
-    fn loose_values(&mut self, kind: u32, n: usize, depth: usize) -> Result<Vec<Value>> {
+    fn loose_values(&mut self, kind: ValueType, n: usize, depth: usize) -> Result<Vec<Value>> {
         self.loose = self.loose.saturating_add(n);
         if self.loose > MAX_LOOSE {
             return Err(self.error(format!(
@@ -311,28 +323,8 @@ impl<'a> Parser<'a> {
         }
         let n_tensors = self.count("tensors", 24)?;
         let n_values = self.count("metadata entries", 13)?;
-        let mut values = BTreeMap::new();
-        for _ in 0..n_values {
-            let key = self.string()?;
-            let kind = self.u32()?;
-            let value = self.value(kind, 0)?;
-            if values.insert(key.clone(), value).is_some() {
-                return Err(self.error(format!("metadata key {key} stands twice")));
-            }
-        }
-        let metadata = Metadata {
-            path: self.path.to_path_buf(),
-            values,
-        };
-        let alignment = match metadata.get(ALIGNMENT) {
-            None => DEFAULT_ALIGNMENT,
-            Some(v) => v
-                .as_u64()
-                .filter(|a| a.is_power_of_two() && (8..=1 << 20).contains(a))
-                .ok_or_else(|| {
-                    metadata.error(ALIGNMENT, "a power of two from 8 to 1048576 is wanted")
-                })?,
-        };
+        let metadata = self.metadata(n_values)?;
+        let alignment = alignment(&metadata)?;
         let mut headers = Vec::new();
         for _ in 0..n_tensors {
             headers.push(self.tensor_header()?);
@@ -347,28 +339,47 @@ impl<'a> Parser<'a> {
                 );
                 return Err(Error::tensor(self.path, &info.name, message));
             }
-            let begin = start.checked_add(offset);
-            let end = begin.and_then(|b| b.checked_add(info.bytes as u64));
-            let (Some(begin), Some(end)) = (begin, end) else {
-                return Err(Error::tensor(self.path, &info.name, "offset out of range"));
-            };
-            if end > self.data.len() as u64 {
-                return Err(Error::tensor(
-                    self.path,
-                    &info.name,
-                    format!(
-                        "its data end at byte {end}, the file at {}; it is cut short: fetch it again",
-                        self.data.len()
-                    ),
-                ));
-            }
-            offsets.insert(info.name.clone(), begin as usize);
             let name = info.name.clone();
+            offsets.insert(name.clone(), self.begin(&info, start, offset)?);
             if tensors.insert(name.clone(), info).is_some() {
                 return Err(Error::tensor(self.path, &name, "stands twice in the file"));
             }
         }
         Ok((metadata, tensors, offsets))
+    }
+
+    /// The `n` entries of the metadata.
+    fn metadata(&mut self, n: usize) -> Result<Metadata> {
+        let mut values = BTreeMap::new();
+        for _ in 0..n {
+            let key = self.string()?;
+            let kind = self.value_type()?;
+            let value = self.value(kind, 0)?;
+            if values.insert(key.clone(), value).is_some() {
+                return Err(self.error(format!("metadata key {key} stands twice")));
+            }
+        }
+        Ok(Metadata {
+            path: self.path.to_path_buf(),
+            values,
+        })
+    }
+
+    /// Where a tensor's data begin: at `offset` from the `start` of all data, and whole.
+    fn begin(&self, info: &TensorInfo, start: u64, offset: u64) -> Result<usize> {
+        let error = |message: String| Error::tensor(self.path, &info.name, message);
+        let begin = start.checked_add(offset);
+        let end = begin.and_then(|b| b.checked_add(info.bytes as u64));
+        let (Some(begin), Some(end)) = (begin, end) else {
+            return Err(error("offset out of range".to_string()));
+        };
+        if end > self.data.len() as u64 {
+            return Err(error(format!(
+                "its data end at byte {end}, the file at {}; it is cut short: fetch it again",
+                self.data.len()
+            )));
+        }
+        Ok(begin as usize)
     }
 
     /// One tensor's entry: its description and its offset from the start of the data.
@@ -404,4 +415,15 @@ impl<'a> Parser<'a> {
         })?;
         Ok((info, self.u64()?))
     }
+}
+
+/// What the data of tensors are aligned to.
+fn alignment(metadata: &Metadata) -> Result<u64> {
+    let Some(value) = metadata.get(ALIGNMENT) else {
+        return Ok(DEFAULT_ALIGNMENT);
+    };
+    value
+        .as_u64()
+        .filter(|a| a.is_power_of_two() && (8..=1 << 20).contains(a))
+        .ok_or_else(|| metadata.error(ALIGNMENT, "a power of two from 8 to 1048576 is wanted"))
 }

@@ -94,10 +94,37 @@ fn arrays_that_take_far_more_memory_than_room_are_refused() {
         writer.finish().unwrap();
         open(file.get_ref())
     };
-    let few = flags(60).unwrap();
-    assert_eq!(few.metadata().bools("x.flags").unwrap().unwrap().len(), 60);
+    let few = flags(60).unwrap().metadata();
+    let wanted = Value::Array(Array::Other(vec![Value::Bool(true); 60]));
+    assert_eq!(few.get("x.flags"), Some(&wanted));
     let error = flags(MAX_LOOSE + 1).err().unwrap().to_string();
     assert!(error.contains("elements"), "{error}");
+}
+
+#[test]
+fn a_value_of_another_type_is_told() {
+    let entries = [
+        ("number", Value::I32(-1)),
+        ("text", Value::String("x".to_string())),
+        ("list", Value::Array(Array::U32(vec![1]))),
+    ];
+    let entries = entries.map(|(key, value)| (key.to_string(), value));
+    let metadata = Metadata::new(Path::new("x.gguf"), entries);
+    let errors = [
+        metadata.str("number").err(),
+        metadata.u32("number").err(),
+        metadata.bool("text").err(),
+        metadata.f32s("list").err(),
+    ];
+    assert_eq!(
+        errors.map(|error| error.unwrap().to_string()),
+        [
+            "x.gguf: number: i32 -1 found, a string wanted",
+            "x.gguf: number: i32 -1 found, a 32-bit number wanted",
+            "x.gguf: text: a string found, a boolean wanted",
+            "x.gguf: list: an array of u32 found, an array of f32 wanted",
+        ]
+    );
 }
 
 #[test]

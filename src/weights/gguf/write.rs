@@ -2,7 +2,7 @@
 
 use std::io::{Seek, Write};
 
-use super::{ALIGNMENT, Array, DEFAULT_ALIGNMENT, Value};
+use super::{ALIGNMENT, Array, DEFAULT_ALIGNMENT, Value, ValueType};
 use crate::quant::Encoding;
 
 /// One tensor's entry, known before its data are.
@@ -48,7 +48,7 @@ impl<W: Write + Seek> Writer<W> {
         out.write_all(&(metadata.len() as u64).to_le_bytes())?;
         for (key, value) in metadata {
             string(&mut out, key)?;
-            out.write_all(&kind(value).to_le_bytes())?;
+            out.write_all(&value.value_type().id().to_le_bytes())?;
             write_value(&mut out, value)?;
         }
         let mut offset = 0u64;
@@ -110,24 +110,6 @@ fn string(out: &mut impl Write, text: &str) -> std::io::Result<()> {
     out.write_all(text.as_bytes())
 }
 
-fn kind(value: &Value) -> u32 {
-    match value {
-        Value::U8(_) => 0,
-        Value::I8(_) => 1,
-        Value::U16(_) => 2,
-        Value::I16(_) => 3,
-        Value::U32(_) => 4,
-        Value::I32(_) => 5,
-        Value::F32(_) => 6,
-        Value::Bool(_) => 7,
-        Value::String(_) => 8,
-        Value::Array(_) => 9,
-        Value::U64(_) => 10,
-        Value::I64(_) => 11,
-        Value::F64(_) => 12,
-    }
-}
-
 fn write_value(out: &mut impl Write, value: &Value) -> std::io::Result<()> {
     match value {
         Value::U8(v) => out.write_all(&v.to_le_bytes()),
@@ -147,33 +129,34 @@ fn write_value(out: &mut impl Write, value: &Value) -> std::io::Result<()> {
 }
 
 fn write_array(out: &mut impl Write, array: &Array) -> std::io::Result<()> {
-    fn header(out: &mut impl Write, kind: u32, len: usize) -> std::io::Result<()> {
-        out.write_all(&kind.to_le_bytes())?;
+    fn header(out: &mut impl Write, kind: ValueType, len: usize) -> std::io::Result<()> {
+        out.write_all(&kind.id().to_le_bytes())?;
         out.write_all(&(len as u64).to_le_bytes())
     }
+    let kind = array.element_type();
     match array {
         Array::Strings(v) => {
-            header(out, 8, v.len())?;
+            header(out, kind, v.len())?;
             v.iter().try_for_each(|s| string(out, s))
         }
         Array::F32(v) => {
-            header(out, 6, v.len())?;
+            header(out, kind, v.len())?;
             v.iter().try_for_each(|x| out.write_all(&x.to_le_bytes()))
         }
         Array::I32(v) => {
-            header(out, 5, v.len())?;
+            header(out, kind, v.len())?;
             v.iter().try_for_each(|x| out.write_all(&x.to_le_bytes()))
         }
         Array::U32(v) => {
-            header(out, 4, v.len())?;
+            header(out, kind, v.len())?;
             v.iter().try_for_each(|x| out.write_all(&x.to_le_bytes()))
         }
         Array::U8(v) => {
-            header(out, 0, v.len())?;
+            header(out, kind, v.len())?;
             out.write_all(v)
         }
         Array::Other(v) => {
-            header(out, v.first().map_or(0, kind), v.len())?;
+            header(out, kind, v.len())?;
             v.iter().try_for_each(|x| write_value(out, x))
         }
     }

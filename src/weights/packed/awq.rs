@@ -2,8 +2,7 @@
 //! int32 `[groups, out/8]` hold eight outputs per word in the order 0 2 4 6 1 3 5 7 from the
 //! lowest nibble; `X.scales` `[groups, out]`. `w = (q − zero) · scale`.
 
-use super::gptq::word;
-use super::matrix::{Integers, Matrix};
+use super::matrix::{Integers, Matrix, word};
 use super::{FLOATS, Open, Parts, stems};
 use crate::Result;
 use crate::quant::Encoding;

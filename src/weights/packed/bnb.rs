@@ -11,7 +11,7 @@
 
 use serde::Deserialize;
 
-use super::matrix::{Integers, Matrix, Values};
+use super::matrix::{Int8Rows, Matrix, Values};
 use super::{FLOATS, Open, Parts, stems};
 use crate::Result;
 use crate::quant::Encoding;
@@ -79,20 +79,6 @@ impl Int8 {
             scales,
             data: checkpoint.read(&format!("{}.weight", self.stem))?,
         })))
-    }
-}
-
-struct Int8Rows<'a> {
-    scales: Vec<f32>,
-    data: Data<'a>,
-}
-
-impl Integers for Int8Rows<'_> {
-    fn row(&self, row: usize, q: &mut [i32], scales: &mut [f32]) {
-        scales.fill(self.scales[row]);
-        for (q, &byte) in q.iter_mut().zip(&self.data[row * scales.len()..]) {
-            *q = i32::from(byte as i8);
-        }
     }
 }
 

@@ -2,9 +2,10 @@
 //! `X.weight` int8, transposed to `[in, out]` there, and `X.scale` `[out]` in f32;
 //! `w = q · scale`. Files with the matrix as `[out, in]` are read too.
 
-use super::matrix::{Integers, Matrix};
+use super::matrix::{Int8Rows, Matrix};
 use super::{FLOATS, Open, Parts, stems};
 use crate::quant::Encoding;
+use crate::weights::layout::transpose;
 use crate::weights::{Checkpoint, Data};
 use crate::{Error, Result};
 
@@ -101,42 +102,14 @@ impl Layer {
         let data = checkpoint.read(&format!("{}{WEIGHT}", self.stem))?;
         let data = match self.order {
             Order::OutIn => data,
-            Order::InOut => Data::Owned(transposed(&data, self.rows)),
+            Order::InOut => {
+                let cols = data.len() / self.rows.max(1);
+                Data::Owned(transpose(&data, Encoding::I8, cols))
+            }
         };
-        Ok(Matrix::Integers(Box::new(Rows {
+        Ok(Matrix::Integers(Box::new(Int8Rows {
             scales: parts.f32s(SCALE)?,
             data,
         })))
-    }
-}
-
-/// Bytes `[in, out]` as `[out, in]`, tile by tile so that both stay in the cache.
-fn transposed(data: &[u8], out: usize) -> Vec<u8> {
-    const TILE: usize = 64;
-    let inputs = data.len() / out.max(1);
-    let mut rows = vec![0; data.len()];
-    for i in (0..inputs).step_by(TILE) {
-        for o in (0..out).step_by(TILE) {
-            for i in i..(i + TILE).min(inputs) {
-                for o in o..(o + TILE).min(out) {
-                    rows[o * inputs + i] = data[i * out + o];
-                }
-            }
-        }
-    }
-    rows
-}
-
-struct Rows<'a> {
-    scales: Vec<f32>,
-    data: Data<'a>,
-}
-
-impl Integers for Rows<'_> {
-    fn row(&self, row: usize, q: &mut [i32], scales: &mut [f32]) {
-        scales.fill(self.scales[row]);
-        for (q, &byte) in q.iter_mut().zip(&self.data[row * scales.len()..]) {
-            *q = i32::from(byte as i8);
-        }
     }
 }

@@ -2,7 +2,7 @@
 //! one `X.weight_scale` per output row. INT4 packs two signed nibbles per byte along the input,
 //! the even column in the high nibble. `w = q · scale`.
 
-use super::matrix::{Integers, Matrix};
+use super::matrix::{Int8Rows, Integers, Matrix};
 use super::{FLOATS, Open, Parts, stems};
 use crate::Result;
 use crate::quant::Encoding;
@@ -51,38 +51,28 @@ impl Layer {
             checkpoint,
             stem: &self.stem,
         };
-        Ok(Matrix::Integers(Box::new(Rows {
-            bits: self.bits,
-            scales: parts.f32s(".weight_scale")?,
-            data: checkpoint.read(&format!("{}.weight", self.stem))?,
-        })))
+        let scales = parts.f32s(".weight_scale")?;
+        let data = checkpoint.read(&format!("{}.weight", self.stem))?;
+        Ok(Matrix::Integers(match self.bits {
+            Bits::Eight => Box::new(Int8Rows { scales, data }),
+            Bits::Four => Box::new(Int4Rows { scales, data }),
+        }))
     }
 }
 
-struct Rows<'a> {
-    bits: Bits,
+struct Int4Rows<'a> {
     scales: Vec<f32>,
     data: Data<'a>,
 }
 
-impl Integers for Rows<'_> {
+impl Integers for Int4Rows<'_> {
     fn row(&self, row: usize, q: &mut [i32], scales: &mut [f32]) {
         scales.fill(self.scales[row]);
-        match self.bits {
-            Bits::Eight => {
-                let bytes = &self.data[row * q.len()..][..q.len()];
-                for (q, &byte) in q.iter_mut().zip(bytes) {
-                    *q = i32::from(byte as i8);
-                }
-            }
-            Bits::Four => {
-                let bytes = &self.data[row * q.len() / 2..][..q.len() / 2];
-                for (q, &byte) in q.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
-                    let byte = byte as i8;
-                    // Both shifts keep the sign.
-                    *q = [i32::from(byte >> 4), i32::from(byte << 4 >> 4)];
-                }
-            }
+        let bytes = &self.data[row * q.len() / 2..][..q.len() / 2];
+        for (q, &byte) in q.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+            let byte = byte as i8;
+            // Both shifts keep the sign.
+            *q = [i32::from(byte >> 4), i32::from(byte << 4 >> 4)];
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! Format v1 stores the zero point less one (modulo `2^bits`), v2 stores it as it is.
 
-use super::matrix::{Integers, Matrix};
+use super::matrix::{Integers, Matrix, word};
 use super::{FLOATS, Open, Parts, stems};
 use crate::Result;
 use crate::quant::Encoding;
@@ -205,12 +205,6 @@ impl Integers for Rows<'_> {
             scales[col] = self.scales[at];
         }
     }
-}
-
-/// The `i`th word of little-endian data.
-pub(super) fn word(data: &[u8], i: usize) -> u32 {
-    let bytes = &data[i * 4..i * 4 + 4];
-    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
 /// The `i`th field of `bits` in a stream of words; with 3 bits some lie across two words.

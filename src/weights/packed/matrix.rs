@@ -4,6 +4,7 @@ use half::f16;
 use rayon::prelude::*;
 
 use crate::quant::Encoding;
+use crate::weights::Data;
 
 /// A matrix whose rows can be unpacked one by one.
 pub(super) enum Matrix<'a> {
@@ -17,6 +18,27 @@ pub(super) enum Matrix<'a> {
 pub(super) trait Integers: Sync {
     /// Writes a row's integers (zero point already subtracted) and the scale of each column.
     fn row(&self, row: usize, q: &mut [i32], scales: &mut [f32]);
+}
+
+/// INT8 with one scale for each row: `q` is `data`, row by row.
+pub(super) struct Int8Rows<'a> {
+    pub scales: Vec<f32>,
+    pub data: Data<'a>,
+}
+
+impl Integers for Int8Rows<'_> {
+    fn row(&self, row: usize, q: &mut [i32], scales: &mut [f32]) {
+        scales.fill(self.scales[row]);
+        for (q, &byte) in q.iter_mut().zip(&self.data[row * scales.len()..]) {
+            *q = i32::from(byte as i8);
+        }
+    }
+}
+
+/// The `i`th word of little-endian data.
+pub(super) fn word(data: &[u8], i: usize) -> u32 {
+    let bytes = &data[i * 4..i * 4 + 4];
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
 /// Rows of f32.

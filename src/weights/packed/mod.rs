@@ -24,7 +24,7 @@ pub use gptq::{Options as GptqOptions, Zeros};
 pub use scheme::{KEY, Scheme};
 
 use self::matrix::{Matrix, dequantize, exact_blocks};
-use super::{Checkpoint, Data, HostTensor, TensorInfo};
+use super::{Checkpoint, Data, TensorInfo};
 use crate::quant::Encoding;
 use crate::{Error, Result};
 
@@ -236,13 +236,9 @@ impl<'a> Parts<'a> {
     }
 
     fn f32s(&self, suffix: &str) -> Result<Vec<f32>> {
-        let info = self.info(suffix, FLOATS)?;
-        let tensor = HostTensor {
-            encoding: info.encoding,
-            shape: info.shape.clone(),
-            data: self.bytes(suffix)?,
-        };
-        tensor.to_f32()
+        self.info(suffix, FLOATS)?;
+        let name = format!("{}{suffix}", self.stem);
+        self.checkpoint.read_f32(&name)
     }
 }
 

@@ -12,8 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use self::container::Content;
-use super::safetensors::{read_index, shard_files};
-use super::{Checkpoint, Data, Map, Mapped, TensorInfo};
+use super::{Checkpoint, Data, Index, Map, Mapped, TensorInfo};
 use crate::{Error, Result};
 
 /// Where one tensor's numbers are, and in which file.
@@ -44,19 +43,12 @@ impl PyTorch {
     /// Opens the files that an index (`pytorch_model.bin.index.json`) names, all in the index's
     /// folder, and checks that each tensor is where the index says.
     pub fn open_index(index: &Path) -> Result<Self> {
-        let weight_map = read_index(index)?;
-        let folder = index.parent().unwrap_or(Path::new(""));
-        let files = shard_files(index, &weight_map)?;
-        let opened = Self::open_files(folder.to_path_buf(), &files)?;
-        for (tensor, file) in &weight_map {
-            let found = opened.places.get(tensor).map(|p| &opened.files[p.file].0);
-            if found != Some(&folder.join(file)) {
-                return Err(Error::format(
-                    index,
-                    format!("tensor {tensor} is said to be in {file}, where it is not"),
-                ));
-            }
-        }
+        let index = Index::read(index)?;
+        let opened = Self::open_files(index.folder().to_path_buf(), &index.files()?)?;
+        index.check(|tensor| {
+            let place = opened.places.get(tensor)?;
+            Some(opened.files[place.file].0.as_path())
+        })?;
         Ok(opened)
     }
 

@@ -131,7 +131,7 @@ impl<'a> Machine<'a> {
         let Value::Tuple(items) = &self.values[id] else {
             return Err(error());
         };
-        let &[kind, global, key, _location, len, ref view @ ..] = items.as_slice() else {
+        let &[kind, global, key, _location, _len, ref view @ ..] = items.as_slice() else {
             return Err(error());
         };
         let (Value::Str("storage"), &Value::Global(global), &Value::Str(key)) =
@@ -148,15 +148,14 @@ impl<'a> Machine<'a> {
             key,
             encoding,
             offset: 0,
-            len: self.size(len)?,
         };
         if let &[view] = view
             && let Value::Tuple(view) = &self.values[view]
         {
-            let &[_, offset, len] = view.as_slice() else {
+            let &[_key, offset, _len] = view.as_slice() else {
                 return Err(error());
             };
-            (storage.offset, storage.len) = (self.size(offset)?, self.size(len)?);
+            storage.offset = self.size(offset)?;
         }
         Ok(Value::Storage(Box::new(storage)))
     }

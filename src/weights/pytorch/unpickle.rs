@@ -185,83 +185,44 @@ impl<'a> Machine<'a> {
     fn step(&mut self) -> Result<bool> {
         let op = self.array::<1>()?[0];
         match op {
-            0x80 => {
-                let version = self.u8()?;
-                if version > 5 {
-                    return Err(self.error(format!("protocol {version} is not supported")));
-                }
-            }
-            0x95 => {
-                self.bytes(8)?; // a frame's length
-            }
             b'.' => return Ok(false),
-            b'(' => {
-                if self.marks.len() >= MAX_VALUES {
-                    return Err(self.error("too many marks"));
-                }
-                self.marks.push(self.stack.len());
-            }
-            b'0' => match self.marks.last() == Some(&self.stack.len()) {
-                true => drop(self.marks.pop()),
-                false => drop(self.pop()?),
-            },
-            b'1' => drop(self.pop_mark()?),
-            b'2' => {
-                let id = self.top()?;
-                self.push_id(id)?;
-            }
+            0x80 | 0x95 => self.framing(op)?,
+            b'(' | b'0' | b'1' | b'2' => self.stacking(op)?,
             b'N' | 0x88 | 0x89 | b'J' | b'K' | b'M' | 0x8a | b'G' => self.scalar(op)?,
             b'X' | 0x8c | 0x8d | b'T' | b'U' | b'B' | b'C' | 0x8e => self.string(op)?,
-            b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
-                self.global(module, name)?;
-            }
-            0x93 => {
-                let names = self.pop_n::<2>()?;
-                match (&self.values[names[0]], &self.values[names[1]]) {
-                    (&Value::Str(module), &Value::Str(name)) => self.global(module, name)?,
-                    _ => return Err(self.error("a global whose name is not text")),
-                }
-            }
-            b'q' => {
-                let key = self.u8()? as u32;
-                self.memoize(key)?;
-            }
-            b'r' => {
-                let key = self.u32()?;
-                self.memoize(key)?;
-            }
-            0x94 => self.memoize(self.memo.len() as u32)?,
-            b'h' => {
-                let key = self.u8()? as u32;
-                self.recall(key)?;
-            }
-            b'j' => {
-                let key = self.u32()?;
-                self.recall(key)?;
-            }
-            b'R' | 0x81 => {
-                let args = self.pop()?;
-                let callee = self.pop()?;
-                let value = self.call(callee, args)?;
-                self.push_id(value)?;
-            }
-            b'Q' => {
-                let id = self.pop()?;
-                let storage = self.storage(id)?;
-                self.push(storage)?;
-            }
-            b'b' => {
-                // Attributes (a state dict's `_metadata`); data has none that matter.
-                self.pop()?;
-                match self.values[self.top()?] {
-                    Value::Dict(_) | Value::Tensor(_) => {}
-                    _ => return Err(self.error("attributes set on neither a dict nor a tensor")),
-                }
-            }
+            b'c' | 0x93 => self.global(op)?,
+            b'q' | b'r' | 0x94 | b'h' | b'j' => self.memory(op)?,
+            b'R' | 0x81 | b'Q' | b'b' => self.object(op)?,
             _ => self.collection(op)?,
         }
         Ok(true)
+    }
+
+    /// The protocol's number, and the lengths of frames.
+    fn framing(&mut self, op: u8) -> Result<()> {
+        match op {
+            0x80 => match self.u8()? {
+                0..=5 => Ok(()),
+                version => Err(self.error(format!("protocol {version} is not supported"))),
+            },
+            _ => self.bytes(8).map(drop),
+        }
+    }
+
+    /// What moves no data: marks, and the top of the stack dropped or doubled.
+    fn stacking(&mut self, op: u8) -> Result<()> {
+        match op {
+            b'(' if self.marks.len() >= MAX_VALUES => return Err(self.error("too many marks")),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.pop_mark()?),
+            _ => {
+                let id = self.top()?;
+                self.push_id(id)?;
+            }
+        }
+        Ok(())
     }
 
     fn scalar(&mut self, op: u8) -> Result<()> {
@@ -393,6 +354,29 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// The memo, written and read.
+    fn memory(&mut self, op: u8) -> Result<()> {
+        match op {
+            b'q' => {
+                let key = self.u8()? as u32;
+                self.memoize(key)
+            }
+            b'r' => {
+                let key = self.u32()?;
+                self.memoize(key)
+            }
+            0x94 => self.memoize(self.memo.len() as u32),
+            b'h' => {
+                let key = self.u8()? as u32;
+                self.recall(key)
+            }
+            _ => {
+                let key = self.u32()?;
+                self.recall(key)
+            }
+        }
+    }
+
     fn memoize(&mut self, key: u32) -> Result<()> {
         let id = self.top()?;
         self.spend(1)?;
@@ -407,7 +391,18 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn global(&mut self, module: &str, name: &str) -> Result<()> {
+    /// A name that is referred to.
+    fn global(&mut self, op: u8) -> Result<()> {
+        let (module, name) = match op {
+            b'c' => (self.line()?, self.line()?),
+            _ => {
+                let names = self.pop_n::<2>()?;
+                match (&self.values[names[0]], &self.values[names[1]]) {
+                    (&Value::Str(module), &Value::Str(name)) => (module, name),
+                    _ => return Err(self.error("a global whose name is not text")),
+                }
+            }
+        };
         match Global::find(module, name) {
             Some(global) => self.push(Value::Global(global)),
             None => Err(self.error(format!(
@@ -415,6 +410,31 @@ impl<'a> Machine<'a> {
                  code and is not read. Convert the checkpoint to safetensors",
                 format!("{module}.{name}")
             ))),
+        }
+    }
+
+    /// Calls, storages, and attributes of what was built.
+    fn object(&mut self, op: u8) -> Result<()> {
+        match op {
+            b'R' | 0x81 => {
+                let args = self.pop()?;
+                let callee = self.pop()?;
+                let value = self.call(callee, args)?;
+                self.push_id(value)
+            }
+            b'Q' => {
+                let id = self.pop()?;
+                let storage = self.storage(id)?;
+                self.push(storage)
+            }
+            _ => {
+                // Attributes (a state dict's `_metadata`); data has none that matter.
+                self.pop()?;
+                match self.values[self.top()?] {
+                    Value::Dict(_) | Value::Tensor(_) => Ok(()),
+                    _ => Err(self.error("attributes set on neither a dict nor a tensor")),
+                }
+            }
         }
     }
 }

@@ -90,8 +90,6 @@ pub(super) struct Storage<'a> {
     pub encoding: Encoding,
     /// First element, for views of another storage (legacy files).
     pub offset: usize,
-    /// Number of elements.
-    pub len: usize,
 }
 
 /// A tensor: a strided view of a storage. `offset` and `strides` count elements.

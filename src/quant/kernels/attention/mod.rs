@@ -26,9 +26,12 @@ use super::{Isa, pool};
 const KEY_TILE: usize = 128;
 /// Queries of one tile, about.
 const ROWS: usize = 64;
-/// Keys that are worth a task of their own when there are few heads and tokens.
+/// Keys that are worth a task of their own when there are few heads and tokens,
 const SPLIT: usize = 256;
-/// Below this many multiply-adds a thread costs more than it saves.
+/// until there are so many tasks: two threads help each other, sixteen have one each, and adding the
+/// splits up stays a few microseconds.
+const TASKS: usize = 16;
+/// Below this many multiply-adds a thread, or a split, costs more than it saves.
 const SMALL: usize = 1 << 16;
 
 /// Queries and what they look at.
@@ -86,6 +89,13 @@ struct Cut {
     tokens: usize,
     tiles: usize,
     splits: usize,
+    threads: Threads,
+}
+
+/// On how many threads the work is done.
+enum Threads {
+    One,
+    All,
 }
 
 impl Attention<'_> {
@@ -106,7 +116,7 @@ impl Attention<'_> {
         if out.is_empty() {
             return;
         }
-        let (cut, threads) = self.cut();
+        let cut = self.cut();
         let count = self.kv_heads * cut.tiles * cut.splits;
         let out = Disjoint::new(out);
         PARTIAL.with_borrow_mut(|(sums, states)| {
@@ -138,9 +148,12 @@ impl Attention<'_> {
                     }
                 });
             };
-            match threads {
-                0 | 1 => work(0),
-                _ => pool::current().run(threads, &work),
+            match cut.threads {
+                Threads::One => work(0),
+                Threads::All => {
+                    let pool = pool::current();
+                    pool.run(pool.threads(), &work);
+                }
             }
             if cut.splits > 1 {
                 self.merge(cut.splits, (sums, states), &out);
@@ -148,27 +161,25 @@ impl Attention<'_> {
         });
     }
 
-    fn cut(&self) -> (Cut, usize) {
+    /// By the shapes alone, whatever the number of threads: where sums are cut decides how they are
+    /// rounded, and a seed is to give the same answer on any number of threads.
+    fn cut(&self) -> Cut {
         let tokens = (ROWS / self.shared).clamp(1, self.tokens);
         let tiles = self.tokens.div_ceil(tokens);
         let seen = (self.visible)(self.tokens - 1).len();
         let work = self.tokens * self.kv_heads * self.shared * self.head_dim * seen;
-        let threads = match work {
-            ..SMALL => 1,
-            _ => pool::current().threads(),
-        };
         let units = tiles * self.kv_heads;
-        let splits = match threads {
-            1 => 1,
-            // So many that threads which fall behind can be helped.
-            _ => (4 * threads).div_ceil(units).min(seen / SPLIT).max(1),
+        let splits = TASKS.div_ceil(units).min(seen / SPLIT).max(1);
+        let (threads, splits) = match work {
+            ..SMALL => (Threads::One, 1),
+            _ => (Threads::All, splits),
         };
-        let cut = Cut {
+        Cut {
             tokens,
             tiles,
             splits,
-        };
-        (cut, threads)
+            threads,
+        }
     }
 
     /// Task `i` and the number of its split. The last tokens, which see most, come first.
@@ -239,18 +250,21 @@ impl Attention<'_> {
         for row in 0..all {
             // SAFETY: no other thread writes any more.
             let out = unsafe { out.part(row * self.head_dim..(row + 1) * self.head_dim) };
-            let state = |s: usize| states[s * all + row];
-            let max = (0..splits).fold(f32::NEG_INFINITY, |m, s| m.max(state(s).max));
-            let keep = |s: usize| (state(s).max - max).exp();
-            let total: f32 = (0..splits).map(|s| state(s).total * keep(s)).sum();
+            let parts = (0..splits).map(|s| s * all + row);
+            let largest = |max: f32, part: usize| max.max(states[part].max);
+            let max = parts.clone().fold(f32::NEG_INFINITY, largest);
+            let mut total = 0.0;
             out.fill(0.0);
-            for s in 0..splits {
-                let weight = keep(s) / total;
-                let from = &sums[(s * all + row) * self.head_dim..][..self.head_dim];
+            for part in parts {
+                let keep = (states[part].max - max).exp();
+                total += states[part].total * keep;
+                let from = &sums[part * self.head_dim..][..self.head_dim];
                 for (o, x) in out.iter_mut().zip(from) {
-                    *o += weight * x;
+                    *o += keep * x;
                 }
             }
+            let inverse = 1.0 / total;
+            out.iter_mut().for_each(|o| *o *= inverse);
         }
     }
 }

@@ -142,14 +142,16 @@ impl Stored for (*const i8, *const u16) {
 /// Rounds a block to whole multiples of a scale in f16, which is the least that is not below the
 /// largest magnitude / 127: each number is off by at most half the scale, so by
 /// largest / 254 · (1 + 2^-10), or by 2^-25 where that scale is no normal f16. Returns the scale's
-/// bits.
+/// bits. A block with a NaN, an infinity or what such a scale cannot hold becomes NaN as a whole.
 pub fn quantize_q8(x: &[f32], codes: &mut [i8]) -> u16 {
-    let largest = x.iter().fold(0f32, |m, v| m.max(v.abs()));
-    let wanted = largest / 127.0;
+    // The bits of magnitudes are in their order, with infinity and NaN above all numbers.
+    let largest = x.iter().fold(0, |m, v| v.abs().to_bits().max(m));
+    let wanted = f32::from_bits(largest) / 127.0;
     let mut scale = f16::from_f32(wanted);
     if scale.to_f32() < wanted {
         scale = f16::from_bits(scale.to_bits() + 1);
     }
+    // The codes of a scale that is not finite are zeros: their products with it are NaN.
     let inverse = match scale.to_f32() {
         s if s > 0.0 => 1.0 / s,
         _ => 0.0,

@@ -87,6 +87,64 @@ const SHAPES: [[usize; 6]; 9] = [
 const BOUND: f64 = 1e-4;
 
 #[test]
+fn the_number_of_threads_changes_no_bit() {
+    let rng = &mut StdRng::seed_from_u64(9);
+    // kv_heads, shared, head_dim, tokens; few heads and tokens are cut along the keys.
+    for [kv_heads, shared, head_dim, tokens] in [[4, 8, 64, 1], [1, 2, 80, 3], [2, 1, 32, 20]] {
+        let (start, heads) = (1100, kv_heads * shared);
+        let capacity = start + tokens;
+        let shape = [kv_heads, capacity, head_dim];
+        let (keys, values) = (Cache::new(rng, shape, true), Cache::new(rng, shape, false));
+        let n = tokens * heads * head_dim;
+        let q: Vec<f32> = (0..n).map(|_| rng.random_range(-0.3..0.3f32)).collect();
+        for kind in 0..3 {
+            for isa in Isa::available() {
+                let found = pool::on_each_size(|| {
+                    let mut out = vec![f32::NAN; n];
+                    Attention {
+                        isa,
+                        kv_heads,
+                        shared,
+                        head_dim,
+                        tokens,
+                        keys: keys.numbers(kind),
+                        values: values.numbers(kind),
+                        capacity,
+                        softcap: None,
+                        start,
+                        bias: &|_| Bias::None,
+                        visible: &|t| 0..start + t + 1,
+                        query: &|t: usize, head: usize, out: &mut [f32]| {
+                            out.copy_from_slice(&q[(t * heads + head) * head_dim..][..head_dim]);
+                        },
+                    }
+                    .run(&mut out);
+                    out
+                });
+                let [one, others @ ..] = &found;
+                assert!(one.iter().all(|v| v.is_finite()));
+                let same = others.iter().all(|other| other == one);
+                assert!(same, "{} type {kind} {shape:?}", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_number_is_none_in_bytes() {
+    for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        for n in [1, 16, 32] {
+            let mut x = vec![0.5; n];
+            x[n / 2] = odd;
+            let mut codes = vec![0i8; n];
+            let scale = half::f16::from_bits(quantize_q8(&x, &mut codes)).to_f32();
+            let mut back = codes.iter().map(|&code| scale * f32::from(code));
+            assert!(back.all(f32::is_nan), "{odd} among {n}");
+        }
+    }
+}
+
+#[test]
 fn every_kernel_gives_the_definitions_mix() {
     let rng = &mut StdRng::seed_from_u64(7);
     for [kv_heads, shared, head_dim, tokens, start, window] in SHAPES {

@@ -5,8 +5,8 @@ use std::arch::x86_64::*;
 use crate::quant::kernels::activations::{QuantizedRows, ScaleAndSums, each_block, largest_code};
 use crate::quant::kernels::forms::BLOCK;
 
-/// [`crate::quant::kernels::activations::quantize`] in these instructions; of finite numbers the
-/// result is the same to the bit.
+/// [`crate::quant::kernels::activations::quantize`] in these instructions; the result is the same to
+/// the bit.
 ///
 /// # Safety
 /// The machine must have AVX2.
@@ -25,15 +25,22 @@ pub unsafe fn quantize(x: &[f32], out: QuantizedRows<'_>) {
 unsafe fn block(x: &[f32; BLOCK], codes: &mut [i8; BLOCK]) -> ScaleAndSums {
     // SAFETY: eight of the block's numbers.
     let x: [__m256; 4] = [0, 8, 16, 24].map(|i| unsafe { _mm256_loadu_ps(x.as_ptr().add(i)) });
-    let sign = _mm256_set1_ps(-0.0);
-    let abs = x.map(|v| _mm256_andnot_ps(sign, v));
-    // Of a NaN and a number `max` gives its second operand.
-    let zero = _mm256_setzero_ps();
-    let max = abs.iter().fold(zero, |m, &v| _mm256_max_ps(v, m));
-    let max = _mm_max_ps(_mm256_castps256_ps128(max), _mm256_extractf128_ps::<1>(max));
-    let max = _mm_max_ps(max, _mm_movehl_ps(max, max));
-    let max = _mm_max_ss(max, _mm_shuffle_ps::<1>(max, max));
-    let (scale, inverse) = largest_code(_mm_cvtss_f32(max));
+    // The bits of magnitudes are in their order, with infinity and NaN above all numbers.
+    let magnitude = _mm256_set1_epi32(i32::MAX);
+    let abs = x.map(|v| _mm256_and_si256(_mm256_castps_si256(v), magnitude));
+    let zero = _mm256_setzero_si256();
+    let max = abs.iter().fold(zero, |m, &v| _mm256_max_epi32(v, m));
+    let max = _mm_max_epi32(
+        _mm256_castsi256_si128(max),
+        _mm256_extracti128_si256::<1>(max),
+    );
+    let max = _mm_max_epi32(max, _mm_shuffle_epi32::<0b01_00_11_10>(max));
+    let max = _mm_max_epi32(max, _mm_shuffle_epi32::<0b10_11_00_01>(max));
+    let (scale, inverse) = largest_code(f32::from_bits(_mm_cvtsi128_si32(max) as u32));
+    let Some(inverse) = inverse else {
+        codes.fill(0);
+        return (scale, [0; 2]);
+    };
     let factor = _mm256_set1_ps(inverse);
     // Ties to even, the processor's own rounding.
     let [a, b, c, d] = x.map(|v| _mm256_cvtps_epi32(_mm256_mul_ps(v, factor)));
@@ -41,8 +48,6 @@ unsafe fn block(x: &[f32; BLOCK], codes: &mut [i8; BLOCK]) -> ScaleAndSums {
     // Packing works within the halves of a vector: fours of codes are put back in order.
     let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     let words = _mm256_permutevar8x32_epi32(words, order);
-    // What is not finite stays a code that every kernel can take.
-    let words = _mm256_max_epi8(words, _mm256_set1_epi8(-127));
     // SAFETY: 32 bytes.
     unsafe { _mm256_storeu_si256(codes.as_mut_ptr().cast(), words) };
     let pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), words);
@@ -88,13 +93,20 @@ mod tests {
         x[BLOCK] = 127.0;
         x[2 * BLOCK] = -127.0;
         x[3 * BLOCK..4 * BLOCK].iter_mut().for_each(|v| *v *= 1e-30);
-        let wanted = quantized(Isa::PORTABLE, &x, 2);
-        for isa in Isa::available() {
-            let got = quantized(isa, &x, 2);
-            assert_eq!(got.codes, wanted.codes, "{}", isa.name());
-            assert_eq!(got.meta, wanted.meta, "{}", isa.name());
-            assert_eq!(got.halves, wanted.halves, "{}", isa.name());
-            assert_eq!(got.sums, wanted.sums, "{}", isa.name());
+        // Blocks whose reciprocal overflows, and what is no number.
+        x[5 * BLOCK..6 * BLOCK].iter_mut().for_each(|v| *v *= 1e-40);
+        for odd in [1.0, f32::MAX, f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            x[4 * BLOCK + 7] = odd;
+            let wanted = quantized(Isa::PORTABLE, &x, 2);
+            assert_eq!(wanted.meta[4][0].is_nan(), !odd.is_finite(), "{odd}");
+            for isa in Isa::available() {
+                let got = quantized(isa, &x, 2);
+                // As text, in which a NaN equals another.
+                let floats = |q: &Quantized| format!("{:?} {:?}", q.meta, q.halves);
+                assert_eq!(got.codes, wanted.codes, "{} {odd}", isa.name());
+                assert_eq!(floats(&got), floats(&wanted), "{} {odd}", isa.name());
+                assert_eq!(got.sums, wanted.sums, "{} {odd}", isa.name());
+            }
         }
     }
 }
