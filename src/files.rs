@@ -1,7 +1,7 @@
 //! Files in general: reading such as have a bounded size, and the paths around one that is written.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
@@ -53,11 +53,34 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Where a file grows until it is complete.
+/// Where this process lets a file grow until it is complete: a name that nobody else uses.
 pub fn partial(out: &Path) -> PathBuf {
-    let mut name = out.file_name().unwrap_or_default().to_os_string();
-    name.push(".part");
+    let mut name = std::ffi::OsString::from(".");
+    name.push(out.file_name().unwrap_or_default());
+    name.push(format!(".wick-{}.part", std::process::id()));
     out.with_file_name(name)
+}
+
+/// Puts `bytes` into the file `path` at once: until all are written, what was there stays. What is
+/// no file, such as a device, is written to as it is.
+///
+/// # Errors
+/// If the bytes cannot be written.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A link stays one.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    if std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+        return std::fs::write(path, bytes);
+    }
+    let part = partial(&path);
+    let written = File::create_new(&part)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| std::fs::rename(&part, &path));
+    if written.is_err() {
+        // That error matters more than one of removing the remains.
+        let _ = std::fs::remove_file(&part);
+    }
+    written
 }
 
 /// Refuses a place where no file can be put, or where one would take the place of something that
@@ -111,6 +134,20 @@ mod tests {
         std::fs::write(file.path(), b"12\xff").unwrap();
         let error = read_text_at_most(file.path(), 5).unwrap_err().to_string();
         assert!(error.contains("byte 2"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        replace(&file, b"first").unwrap();
+        replace(&file, b"second").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"second");
+        // A folder of the name of the file in the making: nothing of it is removed.
+        std::fs::create_dir(partial(&file)).unwrap();
+        assert!(replace(&file, b"third").is_err());
+        assert_eq!(std::fs::read(&file).unwrap(), b"second");
+        assert!(partial(&file).is_dir());
     }
 
     #[test]

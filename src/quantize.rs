@@ -48,8 +48,10 @@ pub fn to_gguf(
     check_output(out)?;
     check_not_read(out, &opened.weights.checkpoint().files())?;
     check_tensors(&opened.weights, &opened.spec)?;
-    let part = Growing(partial(out));
-    let held = write(opened, storage, &part.0, progress)?;
+    let part = partial(out);
+    let file = File::create_new(&part).map_err(|e| Error::io(&part, e))?;
+    let part = Growing(part);
+    let held = write(opened, storage, (&part.0, file), progress)?;
     std::fs::rename(&part.0, out).map_err(|e| Error::io(out, e))?;
     Ok(held)
 }
@@ -67,7 +69,7 @@ impl Drop for Growing {
 fn write(
     opened: &Opened,
     storage: Storage,
-    out: &Path,
+    (out, file): (&Path, File),
     progress: &mut dyn FnMut(&Written, usize),
 ) -> Result<Held> {
     let exports = exports(opened)?;
@@ -75,7 +77,7 @@ fn write(
     let encodings: Vec<Encoding> = exports.iter().map(|e| target(e, storage)).collect();
     let headers = headers(&exports, &encodings, &settings);
     let failed = |e| Error::io(out, e);
-    let file = BufWriter::with_capacity(1 << 20, File::create(out).map_err(failed)?);
+    let file = BufWriter::with_capacity(1 << 20, file);
     let (metadata, held) = metadata(opened, storage)?;
     let mut writer = Writer::new(file, &metadata, &headers).map_err(failed)?;
     for (export, encoding) in exports.iter().zip(encodings) {

@@ -558,3 +558,19 @@ fn a_split_gguf_is_opened_whole_by_any_of_its_parts() {
     let error = Opened::open(&name(0)).err().unwrap().to_string();
     assert!(error.contains("m-00002-of-00003.gguf"), "{error}");
 }
+
+#[test]
+fn a_file_of_the_users_beside_the_output_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("model.gguf");
+    let other = dir.path().join("model.gguf.part");
+    std::fs::write(&other, "a browser's").unwrap();
+    quantize(&llama(), INT8, &out);
+    assert_eq!(std::fs::read(&other).unwrap(), b"a browser's");
+    // Nor is a model of that name written over.
+    std::fs::rename(&out, &other).unwrap();
+    let before = std::fs::read(&other).unwrap();
+    quantize(&other, INT4, &out);
+    assert!(std::fs::read(&other).unwrap() == before);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+}

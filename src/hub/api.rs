@@ -1,21 +1,16 @@
-//! What the Hub says of a repository: its commit (through hf-hub) and its files.
+//! What the Hub says of a repository: its commit and its files.
 
-use std::time::Duration;
-
-use hf_hub::{HFClient, HFError};
 use serde::Deserialize;
 
 use super::card;
 use super::error::{HubError, Result};
 use super::http::{Http, Span};
 use super::name::{RepoId, check_file};
-use super::refusal::{Asked, Failure, Retry, Said, classify};
+use super::refusal::{Asked, Failure};
 
 /// Pages of a file list that are followed; a page has up to a thousand entries.
 const MOST_PAGES: usize = 100;
 const PAGE_BYTES: usize = 16 << 20;
-/// hf-hub reads an answer in one piece; it has this long for it.
-const API_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the Hub promises of a file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,37 +39,34 @@ pub struct RemoteFile {
 }
 
 /// The commit that a revision stands for now.
+///
+/// Asked by ourselves: hf-hub's client sends the token again on a host's redirect to itself, also
+/// where that host is not the endpoint.
 pub(crate) fn commit(http: &Http<'_>, repo: &RepoId, revision: &str) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Info {
+        sha: Option<String>,
+    }
     let id = repo.to_string();
     let asked = Asked::Revision {
         repo: &id,
         revision,
     };
-    let mut builder = HFClient::builder()
-        .endpoint(&http.options.endpoint)
-        .cache_dir(&http.options.cache)
-        .client(http.api_client()?)
-        // Attempts are counted and waited for here, by what the server asks.
-        .retry_max_attempts(0);
-    if let Some(token) = &http.options.token {
-        builder = builder.token(token.secret());
-    }
-    let client = builder.build().map_err(|e| from_hf(http, e, asked).error)?;
-    let model = client.model(repo.org(), repo.name());
+    let path = [
+        "api",
+        "models",
+        repo.org(),
+        repo.name(),
+        "revision",
+        revision,
+    ];
+    let url = http.url(path)?;
     let found = http.retrying(|| {
-        let call = async {
-            tokio::time::timeout(API_TIMEOUT, model.info().revision(revision).send()).await
-        };
-        match http.block_on(call) {
-            Ok(answer) => answer.map_err(|e| from_hf(http, e, asked)),
-            Err(_) => Err(Failure {
-                error: HubError::Unreachable {
-                    endpoint: http.options.endpoint.clone(),
-                    reason: "no answer in time".to_string(),
-                },
-                retry: Retry::Later,
-            }),
-        }
+        let answer = http.get(url.clone(), Span::ALL, asked)?;
+        answer.refuse_html("JSON")?;
+        let at = answer.url();
+        let body = answer.body(PAGE_BYTES)?;
+        Ok(serde_json::from_slice::<Info>(&body).map_err(|_| not_json(at))?)
     });
     let info = found.map_err(|e| with_near_names(http, e, repo))?;
     match info.sha {
@@ -94,77 +86,6 @@ pub(crate) fn is_commit(revision: &str) -> bool {
 
 fn is_hex(text: &str, len: usize) -> bool {
     text.len() == len && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn from_hf(http: &Http<'_>, error: HFError, asked: Asked<'_>) -> Failure {
-    let url = format!("{}/api/models/…", http.options.endpoint);
-    let (context, retry_after) = match error {
-        HFError::RateLimited {
-            retry_after,
-            context,
-        } => (Some(context), retry_after),
-        HFError::Http { context }
-        | HFError::AuthRequired { context }
-        | HFError::Forbidden { context }
-        | HFError::Conflict { context } => (Some(context), None),
-        HFError::RepoNotFound { context, .. }
-        | HFError::RevisionNotFound { context, .. }
-        | HFError::EntryNotFound { context, .. } => (context, None),
-        HFError::Request { source, .. } if source.is_decode() => return not_json(url).into(),
-        HFError::Request { source, .. } => {
-            return match source.url() {
-                _ if source.is_redirect() => HubError::Redirect {
-                    url,
-                    reason: "more than 10 redirects one after another".to_string(),
-                }
-                .into(),
-                Some(at) => http.unreachable(at, &source),
-                None => Failure {
-                    error: HubError::Unreachable {
-                        endpoint: http.options.endpoint.clone(),
-                        reason: "the request failed".to_string(),
-                    },
-                    retry: Retry::Later,
-                },
-            };
-        }
-        HFError::Json(_) => return not_json(url).into(),
-        other => {
-            return HubError::Status {
-                url,
-                status: 0,
-                message: super::error::clean(&other.to_string()),
-            }
-            .into();
-        }
-    };
-    let Some(context) = context else {
-        return not_json(url).into();
-    };
-    // A page with an error status is as much a stranger's as one with 200.
-    let body = context.body.trim_start();
-    if body.starts_with("<!") || body.starts_with("<html") {
-        if context.status.is_server_error() {
-            return Failure {
-                error: HubError::Status {
-                    url: context.url.clone(),
-                    status: context.status.as_u16(),
-                    message: String::new(),
-                },
-                retry: Retry::Later,
-            };
-        }
-        if context.error_code.is_none() && context.status.as_u16() != 404 {
-            return HubError::web_page(url, "JSON").into();
-        }
-    }
-    let said = Said {
-        status: context.status.as_u16(),
-        code: context.error_code.as_deref().unwrap_or_default(),
-        message: context.server_message.as_deref().unwrap_or_default(),
-        retry_after,
-    };
-    classify(http.options, said, url, asked)
 }
 
 fn not_json(url: String) -> HubError {

@@ -22,7 +22,8 @@ impl Disk {
     pub fn new(plan: &Plan, options: &HubOptions) -> Self {
         let place = Place::new(options, &plan.model.repo);
         let to_come = plan.files.iter().filter(|f| !f.is_here());
-        let begun: u64 = to_come.map(|f| place.begun(&f.remote)).sum();
+        let begun = to_come.map(|f| place.begun(&f.remote));
+        let begun = begun.fold(0, u64::saturating_add);
         let folder = options.local_dir.as_ref().unwrap_or(&options.cache);
         Self {
             folder: folder.clone(),

@@ -49,24 +49,25 @@ impl PlannedFile {
 impl Plan {
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|f| f.remote.size).sum()
+        total(self.files.iter())
     }
 
     /// Bytes of the weights files.
     pub fn weight_bytes(&self) -> u64 {
-        let files = self.files.iter().map(|f| &f.remote);
-        let weights = files.filter(|f| weight_extension(&f.path).is_some());
-        weights.map(|f| f.size).sum()
+        let files = self.files.iter();
+        total(files.filter(|f| weight_extension(&f.remote.path).is_some()))
     }
 
     /// Bytes still to be fetched (a beginning that an earlier run left is not counted as here).
     pub fn missing_bytes(&self) -> u64 {
-        self.files
-            .iter()
-            .filter(|f| !f.is_here())
-            .map(|f| f.remote.size)
-            .sum()
+        total(self.files.iter().filter(|f| !f.is_here()))
     }
+}
+
+/// Bytes of these files; more than there are numbers for is all of them, and never fits.
+fn total<'a>(files: impl Iterator<Item = &'a PlannedFile>) -> u64 {
+    let sizes = files.map(|f| f.remote.size);
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// Asks the Hub what a model consists of; fetches nothing.

@@ -50,7 +50,7 @@ impl<'a> Http<'a> {
             message,
         };
         let endpoint = Url::parse(&options.endpoint).map_err(|e| fail(e.to_string()))?;
-        let client = client(options, &endpoint, reqwest::redirect::Policy::none())?;
+        let client = client(options, &endpoint)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -62,20 +62,6 @@ impl<'a> Http<'a> {
             client,
             runtime,
         })
-    }
-
-    /// Runs hf-hub's asynchronous calls.
-    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
-    }
-
-    /// A client for hf-hub, whose API calls reqwest redirects (dropping the token between hosts).
-    pub fn api_client(&self) -> Result<reqwest::Client> {
-        client(
-            self.options,
-            &self.endpoint,
-            reqwest::redirect::Policy::limited(MOST_REDIRECTS),
-        )
     }
 
     /// `ENDPOINT/SEGMENTS…`, each segment percent-encoded.
@@ -184,6 +170,12 @@ impl<'a> Http<'a> {
                 .and_then(|v| v.to_str().ok())
                 .unwrap_or_default()
         };
+        // A page with an error status is as much a stranger's as one with 200.
+        let page = text("content-type").trim_start().starts_with("text/html");
+        let ours = matches!(status, 404 | 500..) || !text("x-error-code").is_empty();
+        if page && !ours && matches!(asked, Asked::Revision { .. }) {
+            return HubError::web_page(bare(url), "JSON").into();
+        }
         let said = Said {
             status,
             code: text("x-error-code"),
@@ -273,14 +265,11 @@ impl Answer<'_> {
     }
 }
 
-fn client(
-    options: &HubOptions,
-    endpoint: &Url,
-    redirects: reqwest::redirect::Policy,
-) -> Result<reqwest::Client> {
+/// A client that follows no redirect: where one leads decides whether the token goes along.
+fn client(options: &HubOptions, endpoint: &Url) -> Result<reqwest::Client> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("wick/", env!("CARGO_PKG_VERSION")))
-        .redirect(redirects)
+        .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(options.timeout)
         .read_timeout(options.timeout)
         .no_gzip()

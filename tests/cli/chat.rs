@@ -330,3 +330,15 @@ fn a_models_filters_hold_for_a_temperature_and_those_that_are_off_ask_for_none()
     assert_eq!(shown(&["--top-k", "0"]), ["0", "off", "0.6"]);
     assert_eq!(shown(&["--top-k", "5"]), ["0.9", "5", "0.6"]);
 }
+
+#[test]
+fn a_conversation_is_not_saved_over_the_model() {
+    let model = Speaker::new();
+    let weights = model.path().join("model.safetensors");
+    let before = std::fs::read(&weights).unwrap();
+    let input = format!("/save {}\n/exit\n", weights.display());
+    let talk = said(model.path(), &[], &input);
+    let wanted = "is the model that is read; write to another file";
+    assert!(talk.stderr.contains(wanted), "{}", talk.stderr);
+    assert!(std::fs::read(&weights).unwrap() == before);
+}

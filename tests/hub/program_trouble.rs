@@ -278,9 +278,11 @@ fn every_refusal_is_a_sentence_with_the_next_step() {
 
 #[test]
 fn a_token_does_not_follow_a_redirect_of_any_request() {
-    for part in ["/api/", "/tree/", "config.json", "model.safetensors"] {
+    let parts = ["/api/", "/tree/", "config.json", "model.safetensors"];
+    let once = parts.map(|part| (part, Fault::Elsewhere));
+    for (part, fault) in once.into_iter().chain([("/api/", Fault::ElsewhereTwice)]) {
         let desk = Desk::new();
-        desk.hub.fault(part, Fault::Elsewhere, usize::MAX);
+        desk.hub.fault(part, fault, usize::MAX);
         desk.run(&["download", ID]).done();
         let elsewhere = |r: &&crate::stand_in::Request| r.cdn;
         let requests = desk.hub.requests();

@@ -39,6 +39,8 @@ pub enum Fault {
     RedirectLoop,
     /// A redirect to the same path on the second host.
     Elsewhere,
+    /// The same, and the second host redirects once more, to itself.
+    ElsewhereTwice,
     /// Ranges are not honoured: the whole file with status 200.
     NoRanges,
     /// Another host answers the next page of the list.
@@ -279,6 +281,12 @@ fn serve(
             }
             Some(Fault::Elsewhere) if !cdn => Reply::new(307, "text/plain", Vec::new())
                 .with("Location", &format!("http://{cdn_address}{}", request.path)),
+            Some(Fault::ElsewhereTwice) if !request.path.contains("again") => {
+                let mark = if request.path.contains('?') { '&' } else { '?' };
+                let to = format!("http://{cdn_address}{}{mark}", request.path);
+                let again = if cdn { "again" } else { "" };
+                Reply::new(307, "text/plain", Vec::new()).with("Location", &(to + again))
+            }
             _ => answer(&mut state, &request, cdn_address, honour_range),
         };
         (fault, reply)

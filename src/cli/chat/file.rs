@@ -1,11 +1,12 @@
 //! Conversations on disk: a JSON list of messages.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::super::prompt::read_text;
+use crate::files::{check_not_read, replace};
 use crate::text::{Message, Role};
 
 /// A message.
@@ -19,14 +20,15 @@ struct Saved {
 /// The largest conversation that is read.
 const LARGEST: u64 = 16 << 20;
 
-/// Writes a conversation.
-pub fn save(messages: &[Message], path: &Path) -> Result<()> {
+/// Writes a conversation, not over one of the `model` files.
+pub fn save(messages: &[Message], path: &Path, model: &[PathBuf]) -> Result<()> {
+    check_not_read(path, model)?;
     let saved = messages.iter().map(|m| Saved {
         role: m.role.name().to_string(),
         content: m.content.clone(),
     });
     let text = serde_json::to_string_pretty(&saved.collect::<Vec<_>>())?;
-    std::fs::write(path, text).with_context(|| path.display().to_string())
+    replace(path, text.as_bytes()).with_context(|| path.display().to_string())
 }
 
 /// Reads a conversation.

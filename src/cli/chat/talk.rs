@@ -261,7 +261,10 @@ impl Talk {
                 Ok(())
             }
             Command::Undo => self.undo(),
-            Command::Save(path) => file::save(&self.messages, &path),
+            Command::Save(path) => {
+                let model = self.loaded.found.opened.weights.checkpoint().files();
+                file::save(&self.messages, &path, &model)
+            }
             Command::Load(path) => file::load(&path).map(|messages| self.messages = messages),
         };
         if let Err(e) = done {

@@ -33,8 +33,8 @@ pub(crate) fn sizes(files: &BTreeMap<String, RemoteFile>) -> Vec<(String, u64)> 
             Some(split) => split.parts().collect(),
             None => vec![first.clone()],
         };
-        let sizes = parts.iter().map(|part| Some(files.get(part)?.size));
-        sizes.sum()
+        let mut sizes = parts.iter().map(|part| Some(files.get(part)?.size));
+        sizes.try_fold(0u64, |sum, size| Some(sum.saturating_add(size?)))
     };
     let firsts = models(&names);
     let mut found: Vec<(String, u64)> = firsts
