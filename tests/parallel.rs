@@ -143,7 +143,7 @@ fn save_meta(folder: &Path, embedding: usize, whole: &Tensors) {
 
 fn save_parameters(folder: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     let mut parameters = json!({
-        "dim": 64, "n_layers": 3, "n_heads": 4, "n_kv_heads": 2, "norm_eps": 1e-6,
+        "dim": 64, "n_layers": 2, "n_heads": 4, "n_kv_heads": 2, "norm_eps": 1e-6,
         // A quarter of 170, rounded up to 64.
         "ffn_dim_multiplier": 0.25, "multiple_of": 64, "vocab_size": -1
     });
@@ -232,10 +232,10 @@ fn absurd_parameters_are_refused_by_name() {
             "{key} {value}: {message}"
         );
     }
-    // As many layers as a count may be, of which the file has three.
+    // As many layers as a count may be, of which the file has two.
     save_parameters(dir.path(), |p| p["n_layers"] = json!(1u64 << 16));
     let message = refusal(dir.path());
-    assert!(message.contains("blk.3."), "{message}");
+    assert!(message.contains("blk.2."), "{message}");
     std::fs::write(dir.path().join("params.json"), "[]").unwrap();
     assert!(refusal(dir.path()).contains("params.json: not a JSON object"));
 }
