@@ -3,7 +3,6 @@
 use candle_core::{Device, Tensor};
 
 use super::kernels::Isa;
-use super::kernels::forms::Float;
 use super::kernels::product::{self, Layout, Stored, with_form};
 use super::store::Bytes;
 use super::{Encoding, pack, with_slice};
@@ -28,8 +27,8 @@ enum Weights {
 }
 
 impl Matrix {
-    /// Takes over a tensor of two dimensions `[rows, cols]`. Q8_0 stays as it is, in its file if it is
-    /// mapped; all else is repacked.
+    /// Takes over a tensor of two dimensions `[rows, cols]`. Q8_0 and floats stay as they are, in their
+    /// file if it is mapped; all else is repacked.
     ///
     /// # Errors
     /// If it is not a matrix, its bytes are not those of its shape, or its encoding is not one for
@@ -55,20 +54,14 @@ impl Matrix {
             return Err(unfit(&format!("cannot have {} bytes", tensor.data.len())));
         }
         let weights = match (layout, tensor.data) {
-            (Layout::Q8Rows, Data::Mapped(mapped)) => {
+            (Layout::Q8Rows | Layout::FloatRows(_), Data::Mapped(mapped)) => {
                 mapped.will_need();
                 Weights::Mapped(mapped)
             }
             (layout, data) => {
                 let mut own = Bytes::zeroed(bytes)?;
                 match layout {
-                    Layout::Q8Rows => pack::rows(&data, &mut own),
-                    Layout::FloatPanels(Float::F32) => {
-                        pack::float_panels::<4>(&data, rows, cols, &mut own);
-                    }
-                    Layout::FloatPanels(_) => {
-                        pack::float_panels::<2>(&data, rows, cols, &mut own);
-                    }
+                    Layout::Q8Rows | Layout::FloatRows(_) => pack::rows(&data, &mut own),
                     Layout::IntPanels(_) => with_form!(encoding, F => {
                         pack::int_panels::<F>(&data, rows, &mut own);
                     }, _ => unreachable!("there are bytes for the form")),

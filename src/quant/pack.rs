@@ -1,5 +1,7 @@
 //! From rows of blocks or floats, as files have them, to the panels that the kernels read.
 
+use std::ops::Range;
+
 use super::blocks::{BITS, Block, NIBBLES, PAIRS};
 use super::kernels::forms::{Codes, GROUP, PANEL};
 use super::kernels::product::fill_parts;
@@ -95,24 +97,20 @@ fn put_codes<F: Block>(codes: [u32; 8], out: &mut [u8], r: usize) {
     }
 }
 
-/// Packs `rows` of floats of `N` bytes each to `[cols][PANEL]`.
-pub fn float_panels<const N: usize>(data: &[u8], rows: usize, cols: usize, out: &mut [u8]) {
-    let (data, _) = data.as_chunks::<N>();
-    fill_parts(out, cols * PANEL * N, |first, panels| {
-        let (panels, _) = panels.as_chunks_mut::<N>();
-        for (p, panel) in (first..).zip(panels.chunks_exact_mut(cols * PANEL)) {
-            let rows = p * PANEL..((p + 1) * PANEL).min(rows);
-            // Blocks of columns, so that what is written stays in the cache over the rows.
-            for k0 in (0..cols).step_by(64) {
-                let n = (cols - k0).min(64);
-                for (r, row) in rows.clone().enumerate() {
-                    let row = &data[row * cols + k0..][..n];
-                    let out = panel[k0 * PANEL..].chunks_exact_mut(PANEL);
-                    for (column, v) in out.zip(row) {
-                        column[r] = *v;
-                    }
-                }
+/// Packs columns `part` of at most [`PANEL`] rows of floats of `N` bytes each, `row` bytes a row, to
+/// `[part][PANEL]`. What missing rows would be stays as it is.
+pub fn float_panel<const N: usize>(data: &[u8], row: usize, part: Range<usize>, out: &mut [u8]) {
+    // So many columns at a time that what is written stays in the cache over the rows.
+    const STRIP: usize = 64;
+    let (out, _) = out.as_chunks_mut::<N>();
+    let strips = part.clone().step_by(STRIP);
+    for (first, out) in strips.zip(out.chunks_mut(STRIP * PANEL)) {
+        let strip = first * N..part.end.min(first + STRIP) * N;
+        for (r, row) in data.chunks_exact(row.max(1)).enumerate() {
+            let (row, _) = row[strip.clone()].as_chunks::<N>();
+            for (column, v) in out.chunks_exact_mut(PANEL).zip(row) {
+                column[r] = *v;
             }
         }
-    });
+    }
 }

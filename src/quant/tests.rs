@@ -163,9 +163,13 @@ fn float_rows_may_be_of_any_length() {
     let mut rng = StdRng::seed_from_u64(2);
     for encoding in FLOATS {
         for cols in [1, 2, 3, 5, 63, 65, 100] {
-            for t in [1, 2, 6, 14, 43] {
+            for t in [1, 2, 3, 4, 6, 14, 43] {
                 check(&mut rng, encoding, (t, 19, cols));
             }
+        }
+        // Longer than what is multiplied before the next: by rows, and by panels.
+        for t in [1, 4, 27] {
+            check(&mut rng, encoding, (t, 18, 8229));
         }
     }
 }
@@ -341,20 +345,28 @@ fn what_cannot_be_a_matrix_is_refused() {
 }
 
 #[test]
-fn a_large_matrix_of_q8_0_gives_every_row() {
+fn a_large_matrix_that_lies_as_in_its_file_gives_every_row() {
     // So large that its rows are taken from several places, which do not divide it evenly.
     let mut rng = StdRng::seed_from_u64(9);
     for t in [1, 4] {
         check(&mut rng, Encoding::Q8_0, (t, 2053, 1536));
+        check(&mut rng, Encoding::F16, (t, 2053, 600));
+        check(&mut rng, Encoding::BF16, (t, 1003, 3080));
     }
 }
 
 #[test]
-fn mapped_q8_0_is_used_where_it_lies() {
+fn mapped_rows_are_used_where_they_lie() {
+    for encoding in FLOATS.into_iter().chain([Encoding::Q8_0]) {
+        used_where_it_lies(encoding);
+    }
+}
+
+fn used_where_it_lies(encoding: Encoding) {
     let mut rng = StdRng::seed_from_u64(6);
     let values = random(&mut rng, 21 * 64);
     let tensor = HostTensor::from_f32(vec![21, 64], &values);
-    let tensor = tensor.to_encoding(Encoding::Q8_0).unwrap();
+    let tensor = tensor.to_encoding(encoding).unwrap();
     // Behind one byte, so that nothing in the file is aligned.
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), [&[7][..], &*tensor.data].concat()).unwrap();

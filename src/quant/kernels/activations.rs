@@ -1,5 +1,7 @@
 //! Activations as the kernels read them: INT8 blocks, or f32 columns side by side.
 
+use std::ops::Range;
+
 use super::forms::BLOCK;
 use super::lanes::ROUND;
 use super::product::fill_parts;
@@ -153,9 +155,6 @@ pub fn next_tile(left: usize, max: usize) -> usize {
 impl<'a> Columns<'a> {
     /// Lays out `x` `[t][cols]` in tiles of at most `max` tokens, in `room`.
     pub fn new(x: &'a [f32], cols: usize, max: usize, room: &'a mut Vec<f32>) -> Self {
-        if x.len() == cols {
-            return Self { cols, data: x };
-        }
         if room.len() < x.len() {
             room.resize(x.len(), 0.0);
         }
@@ -183,8 +182,9 @@ impl<'a> Columns<'a> {
         Self { cols, data }
     }
 
-    /// The tile of tokens `t0..t0 + n`.
-    pub fn tile(&self, t0: usize, n: usize) -> &[f32] {
-        &self.data[t0 * self.cols..(t0 + n) * self.cols]
+    /// Columns `part` of the tile of tokens `t0..t0 + n`.
+    pub fn part(&self, t0: usize, part: Range<usize>, n: usize) -> &[f32] {
+        let tile = &self.data[t0 * self.cols..(t0 + n) * self.cols];
+        &tile[part.start * n..part.end * n]
     }
 }

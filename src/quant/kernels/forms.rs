@@ -1,6 +1,7 @@
 //! The orders in which kernels read weights.
 //!
-//! A few tokens meet [`Q8_0`] row by row, as files have it ([`Q8Rows`]); all else is in panels.
+//! [`Q8_0`] and floats stay as files have them: a few tokens meet them row by row ([`Rows`]), more in
+//! panels that are made as they are needed. All else is in panels.
 //!
 //! A panel is [`PANEL`] rows side by side. Integer panels are cut along the columns into blocks
 //! of [`BLOCK`]; within a block the codes stand in eight groups of four columns, each group
@@ -193,7 +194,7 @@ impl IntPanel<'_> {
     }
 }
 
-/// One panel of float weights: `[cols][PANEL]`.
+/// One panel of float weights, or of some of its columns: `[cols][PANEL]`.
 #[derive(Clone, Copy)]
 pub struct FloatPanel<'a> {
     pub data: &'a [u8],
@@ -203,24 +204,44 @@ pub struct FloatPanel<'a> {
 /// Bytes of a block of [`Q8_0`] in a file: the scale in f16, then 32 signed codes.
 pub const Q8_BYTES: usize = 2 + BLOCK;
 
-/// The most tokens that the kernels of [`Q8Rows`] take: more are worth a panel.
+/// The most tokens that the kernels of [`Rows`] take: more are worth a panel.
 pub const ROW_TOKENS: usize = 4;
 
-/// At most [`PANEL`] rows of a matrix of [`Q8_0`], which lies as in a file.
+/// Rows that lie as in a file are taken in turn from so many places at most: a core that follows several
+/// streams has more reads of memory under way, and waits less at the ends of small pages.
+pub const PLACES: usize = 3;
+
+/// Whether so many tokens of f32 stay in the first-level cache while weights stream through it. Where they
+/// do not, rows of floats are taken [together](rows_together), so that tokens are read less often.
+pub const fn are_short(tokens: usize, cols: usize) -> bool {
+    tokens * cols <= 3072
+}
+
+/// Rows of floats that the kernels take together for so many tokens: as many as have room for their sums
+/// in sixteen registers, beside the tokens.
+pub const fn rows_together(tokens: usize) -> usize {
+    match tokens {
+        1 | 2 => 5,
+        3 => 4,
+        _ => 2,
+    }
+}
+
+/// At most [`PANEL`] rows of a matrix that lies as in a file.
 #[derive(Clone, Copy)]
-pub struct Q8Rows<'a> {
+pub struct Rows<'a> {
     /// The whole matrix.
     pub data: &'a [u8],
-    /// Blocks of each row.
-    pub blocks: usize,
+    /// Bytes of each row.
+    pub bytes: usize,
     /// The numbers of the rows that are meant.
     pub which: &'a [usize],
 }
 
-impl Q8Rows<'_> {
+impl Rows<'_> {
     /// Panics unless the matrix has all the rows: what every kernel's reads rest on.
     pub fn check(&self) {
-        let has = self.data.len() / (self.blocks * Q8_BYTES).max(1);
+        let has = self.data.len() / self.bytes.max(1);
         assert!(self.which.len() <= PANEL && self.which.iter().all(|&r| r < has));
     }
 }

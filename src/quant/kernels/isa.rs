@@ -1,10 +1,11 @@
 //! The choice of an instruction set, and the kernels of each.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::activations::{self, Quantized};
-use super::forms::{Float, FloatPanel, Form, IntPanel, Q8_0, Q8Rows, Tile};
+use super::forms::{Float, FloatPanel, Form, IntPanel, Q8_0, Rows, Tile};
 use super::lanes::{self, Vectorized};
 #[cfg(target_arch = "aarch64")]
 use super::neon;
@@ -169,7 +170,7 @@ impl Isa {
         }
     }
 
-    /// `x` `[cols][tokens]` times a panel of floats; as many tokens as `out` has.
+    /// Adds `x` `[cols][tokens]` times a panel of floats to `out`; as many tokens as that has.
     pub fn float_tile(self, float: Float, panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile) {
         match self.0 {
             Set::Portable => portable::float_tile(float, panel, x, out),
@@ -184,9 +185,46 @@ impl Isa {
         }
     }
 
+    /// `x` `[tokens][cols]` times rows of floats; as many tokens as `out` has, at most
+    /// [`super::forms::ROW_TOKENS`].
+    pub fn float_rows(self, float: Float, rows: &Rows<'_>, x: &[f32], out: &mut Tile) {
+        match self.0 {
+            Set::Portable => portable::float_rows(float, rows, x, out),
+            // SAFETY: such a value exists only on machines with these features. Memory gives no more
+            // than vectors of 256 bits take.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 | Set::AvxVnni(_) | Set::Avx512 => unsafe {
+                avx2::float_rows(float, rows, x, out);
+            },
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon | Set::Dotprod => neon::float_rows(float, rows, x, out),
+        }
+    }
+
+    /// Columns `part` of at most [`super::forms::PANEL`] rows of floats, `row` bytes each, to a panel
+    /// `[part][PANEL]`. What missing rows would be stays as it is.
+    pub fn float_panel(
+        self,
+        float: Float,
+        rows: &[u8],
+        row: usize,
+        part: Range<usize>,
+        out: &mut [u8],
+    ) {
+        match (self.0, float.bytes()) {
+            // SAFETY: such a value exists only on machines with these features.
+            #[cfg(target_arch = "x86_64")]
+            (Set::Avx2 | Set::AvxVnni(_) | Set::Avx512, _) => unsafe {
+                avx2::float_panel(float, rows, row, part, out);
+            },
+            (_, 2) => pack::float_panel::<2>(rows, row, part, out),
+            _ => pack::float_panel::<4>(rows, row, part, out),
+        }
+    }
+
     /// Rows of activations `t0..` times rows of Q8_0; as many as `out` has, at most
     /// [`super::forms::ROW_TOKENS`].
-    pub fn q8_rows(self, rows: &Q8Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
+    pub fn q8_rows(self, rows: &Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
         match self.0 {
             Set::Portable => portable::q8_rows(rows, x, t0, out),
             // SAFETY: such a value exists only on machines with these features.

@@ -5,7 +5,7 @@ use half::{bf16, f16};
 
 use super::activations::Quantized;
 use super::forms::{
-    BLOCK, Codes, Float, FloatPanel, Form, GROUP, IQ4_NL_VALUES, IntPanel, PANEL, Q8_BYTES, Q8Rows,
+    BLOCK, Codes, Float, FloatPanel, Form, GROUP, IQ4_NL_VALUES, IntPanel, PANEL, Q8_BYTES, Rows,
     Scales, Tile,
 };
 
@@ -170,7 +170,7 @@ fn half_dot<F: Form>(codes: &Unpacked, a: &[i8], h: usize) -> [i32; PANEL] {
     dot
 }
 
-/// Weight `i` of a float panel.
+/// Number `i` of `data`.
 #[inline(always)]
 pub fn float_at(float: Float, data: &[u8], i: usize) -> f32 {
     match float {
@@ -185,15 +185,30 @@ pub fn float_at(float: Float, data: &[u8], i: usize) -> f32 {
     }
 }
 
-/// `x` `[cols][tokens]` times a panel of floats.
+/// Adds `x` `[cols][tokens]` times a panel of floats to `out`.
 pub fn float_tile(float: Float, panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile) {
-    out.fill([0.0; PANEL]);
     for (k, column) in x.chunks_exact(out.len().max(1)).enumerate() {
         let w: [f32; PANEL] = std::array::from_fn(|r| float_at(float, panel.data, k * PANEL + r));
         for (out, x) in out.iter_mut().zip(column) {
             for (o, w) in out.iter_mut().zip(&w) {
                 *o += w * x;
             }
+        }
+    }
+}
+
+/// `x` `[tokens][cols]` times rows of floats.
+pub fn float_rows(float: Float, rows: &Rows<'_>, x: &[f32], out: &mut Tile) {
+    rows.check();
+    let cols = rows.bytes / float.bytes();
+    for (i, &r) in rows.which.iter().enumerate() {
+        let row = &rows.data[r * rows.bytes..(r + 1) * rows.bytes];
+        for (out, x) in out.iter_mut().zip(x.chunks_exact(cols.max(1))) {
+            let products = x
+                .iter()
+                .enumerate()
+                .map(|(k, x)| x * float_at(float, row, k));
+            out[i] = products.sum();
         }
     }
 }
@@ -219,20 +234,20 @@ pub fn int_row<F: Form>(panel: &IntPanel<'_>, r: usize, out: &mut [f32]) {
     }
 }
 
-/// The scale and the codes of a block of [`Q8Rows`].
+/// The scale and the codes of a block of Q8_0 as files have it.
 fn q8_block(block: &[u8; Q8_BYTES]) -> (f32, [i8; BLOCK]) {
     let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
     (scale, std::array::from_fn(|k| block[2 + k] as i8))
 }
 
 /// Rows of activations `t0..` times rows of Q8_0.
-pub fn q8_rows(rows: &Q8Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
+pub fn q8_rows(rows: &Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
     rows.check();
-    x.check(t0, out.len(), rows.blocks);
+    x.check(t0, out.len(), rows.bytes / Q8_BYTES);
     out.fill([0.0; PANEL]);
     let all = rows.data.as_chunks::<Q8_BYTES>().0;
     for (i, &r) in rows.which.iter().enumerate() {
-        let row = &all[r * rows.blocks..(r + 1) * rows.blocks];
+        let row = &all[r * x.blocks..(r + 1) * x.blocks];
         for (b, block) in row.iter().enumerate() {
             let (scale, codes) = q8_block(block);
             for (t, out) in (t0..).zip(out.iter_mut()) {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::activations::{Columns, Quantized, QuantizedRows, next_tile};
 use super::forms::{
-    BLOCK, Float, FloatPanel, Form, IntPanel, PANEL, Q8_0, Q8_BYTES, Q8Rows, ROW_TOKENS, Tile,
+    BLOCK, Float, FloatPanel, Form, IntPanel, PANEL, PLACES, Q8_0, Q8_BYTES, ROW_TOKENS, Rows,
+    Tile, are_short, rows_together,
 };
 use super::{Isa, pool};
 use crate::quant::Encoding;
@@ -17,12 +18,9 @@ const SMALL: usize = 1 << 17;
 /// Bytes of activations that stay in a core's second-level cache while panels stream by.
 const CHUNK: usize = 512 << 10;
 /// Bytes of panels made of rows that stay there while the activations stream by,
-const GROUP: usize = 512 << 10;
+const GROUP: usize = 256 << 10;
 /// in pieces of so many bytes.
 const PIECE: usize = 128 << 10;
-/// Rows that lie as in a file are taken in turn from so many places at most: a core that follows several
-/// streams has more reads of memory under way, and waits less at the ends of small pages.
-const STREAMS: usize = 3;
 /// The shortest stream, in bytes: every one begins with reads that nothing has asked for ahead.
 const STREAM: usize = 256 << 10;
 /// The most tokens that any set takes in a tile.
@@ -35,24 +33,24 @@ pub enum Layout {
     IntPanels(Encoding),
     /// Rows of Q8_0 as files have them.
     Q8Rows,
-    /// Panels of floats.
-    FloatPanels(Float),
+    /// Rows of floats.
+    FloatRows(Float),
 }
 
 impl Layout {
     /// The layout in which kernels read an encoding, if there are any for it ([`bytes`]).
     pub fn of(encoding: Encoding) -> Self {
         match encoding {
-            Encoding::F16 => Self::FloatPanels(Float::F16),
-            Encoding::BF16 => Self::FloatPanels(Float::BF16),
-            Encoding::F32 => Self::FloatPanels(Float::F32),
+            Encoding::F16 => Self::FloatRows(Float::F16),
+            Encoding::BF16 => Self::FloatRows(Float::BF16),
+            Encoding::F32 => Self::FloatRows(Float::F32),
             Encoding::Q8_0 => Self::Q8Rows,
             _ => Self::IntPanels(encoding),
         }
     }
 
     fn is_int(self) -> bool {
-        !matches!(self, Self::FloatPanels(_))
+        !matches!(self, Self::FloatRows(_))
     }
 }
 
@@ -98,20 +96,15 @@ impl<'a> Stored<'a> {
         }
     }
 
-    /// Panel `p` of floats.
-    fn float(&self, float: Float, p: usize) -> FloatPanel<'a> {
-        let bytes = self.cols * PANEL * float.bytes();
-        FloatPanel {
-            data: &self.data[p * bytes..(p + 1) * bytes],
-            cols: self.cols,
-        }
+    /// Bytes of a row that lies as in a file.
+    fn row_bytes(&self) -> usize {
+        self.data.len() / self.rows.max(1)
     }
 
-    /// The rows of Q8_0 that would be panel `p`.
-    fn q8(&self, p: usize) -> &'a [u8] {
+    /// The rows, as in a file, that would be panel `p`.
+    fn panel_rows(&self, p: usize) -> &'a [u8] {
         let rows = p * PANEL..((p + 1) * PANEL).min(self.rows);
-        let row = self.cols / BLOCK * Q8_BYTES;
-        &self.data[rows.start * row..rows.end * row]
+        &self.data[rows.start * self.row_bytes()..rows.end * self.row_bytes()]
     }
 }
 
@@ -208,10 +201,11 @@ pub fn multiply(isa: Isa, x: &[f32], t: usize, matrices: &[Stored<'_>]) -> Vec<V
         if matrices.iter().any(|w| w.layout.is_int()) {
             quantize(isa, x, t, cols, quantized);
         }
-        let floats = !matrices.iter().all(|w| w.layout.is_int());
-        let columns = floats.then(|| Columns::new(x, cols, isa.float_tile_tokens(), room));
+        let panels = t > ROW_TOKENS && !matrices.iter().all(|w| w.layout.is_int());
+        let columns = panels.then(|| Columns::new(x, cols, isa.float_tile_tokens(), room));
         let job = Job {
             isa,
+            x,
             t,
             quantized,
             columns,
@@ -277,8 +271,12 @@ fn quantize(isa: Isa, x: &[f32], t: usize, cols: usize, out: &mut Quantized) {
 
 struct Job<'a> {
     isa: Isa,
+    /// `[t][cols]`.
+    x: &'a [f32],
     t: usize,
+    /// `x` for matrices of integers.
     quantized: &'a Quantized,
+    /// `x` for panels of floats.
     columns: Option<Columns<'a>>,
 }
 
@@ -289,16 +287,15 @@ impl Job<'_> {
         match (w.layout, &self.columns) {
             (Layout::IntPanels(encoding), _) => with_form!(encoding, F => {
                 let order = Order::of_codes(CHUNK, w.cols, isa.int_tile_tokens::<F>());
-                self.tiles(w, panels, order, out, |p, t0, out| {
+                self.tiles(w, panels, (order, Sums::Begin), out, |p, t0, out| {
                     isa.int_tile::<F>(&w.int(p), x, t0, out);
                 });
             }, _ => unreachable!("{encoding} panels")),
             (Layout::Q8Rows, _) if self.t <= ROW_TOKENS => {
-                self.q8_rows(
-                    w,
-                    panels.start * PANEL..(panels.end * PANEL).min(w.rows),
-                    out,
-                );
+                let bytes = panels.len() * PANEL * w.row_bytes();
+                self.rows(w, panels, PLACES.min(bytes / STREAM), out, |rows, out| {
+                    isa.q8_rows(rows, x, 0, out);
+                });
             }
             (Layout::Q8Rows, _) => {
                 let order = Order::of_codes(PIECE, w.cols, isa.int_tile_tokens::<Q8_0>());
@@ -307,50 +304,79 @@ impl Job<'_> {
                 let bytes = Q8_0::panel_bytes(blocks).unwrap_or(0);
                 in_groups(panels, bytes, |group, room| {
                     for (p, panel) in group.clone().zip(room.chunks_exact_mut(bytes)) {
-                        isa.q8_panel(w.q8(p), blocks, panel);
+                        isa.q8_panel(w.panel_rows(p), blocks, panel);
                     }
-                    self.tiles(w, group.clone(), order, out, |p, t0, out| {
+                    self.tiles(w, group.clone(), (order, Sums::Begin), out, |p, t0, out| {
                         let data = &room[(p - group.start) * bytes..][..bytes];
                         isa.int_tile::<Q8_0>(&IntPanel { data, blocks }, x, t0, out);
                     });
                 });
             }
-            (Layout::FloatPanels(float), Some(columns)) => {
-                let order = Order::new(CHUNK, w.cols * 4, isa.float_tile_tokens());
-                self.tiles(w, panels, order, out, |p, t0, out| {
-                    let x = columns.tile(t0, out.len());
-                    isa.float_tile(float, &w.float(float, p), x, out);
+            (Layout::FloatRows(float), None) => {
+                let places = match are_short(self.t, w.cols) {
+                    true => PLACES,
+                    false => rows_together(self.t),
+                };
+                self.rows(w, panels, places, out, |rows, out| {
+                    isa.float_rows(float, rows, self.x, out);
                 });
             }
-            (Layout::FloatPanels(_), None) => {
-                unreachable!("columns are laid out for float panels")
+            (Layout::FloatRows(float), Some(columns)) => {
+                for part in strips(w.cols) {
+                    let order = Order::new(PIECE, part.len() * 4, isa.float_tile_tokens());
+                    let sums = match part.start {
+                        0 => Sums::Begin,
+                        _ => Sums::GoOn,
+                    };
+                    let (cols, bytes) = (part.len(), part.len() * PANEL * float.bytes());
+                    in_groups(panels.clone(), bytes, |group, room| {
+                        for (p, panel) in group.clone().zip(room.chunks_exact_mut(bytes)) {
+                            let rows = w.panel_rows(p);
+                            isa.float_panel(float, rows, w.row_bytes(), part.clone(), panel);
+                        }
+                        self.tiles(w, group.clone(), (order, sums), out, |p, t0, out| {
+                            let data = &room[(p - group.start) * bytes..][..bytes];
+                            let x = columns.part(t0, part.clone(), out.len());
+                            isa.float_tile(float, &FloatPanel { data, cols }, x, out);
+                        });
+                    });
+                }
             }
         }
     }
 
-    /// Rows of Q8_0 times all tokens, [`ROW_TOKENS`] at most, taken in turn from [`STREAMS`] places.
-    fn q8_rows(&self, w: &Stored<'_>, rows: Range<usize>, out: &Disjoint<MaybeUninit<f32>>) {
-        let blocks = w.cols / BLOCK;
-        let streams = (rows.len() * blocks * Q8_BYTES / STREAM).clamp(1, STREAMS);
-        let apart = rows.len().div_ceil(streams);
+    /// Rows that lie as in a file times all tokens, [`ROW_TOKENS`] at most: `kernel(rows, out)` for some
+    /// rows at a time, taken in turn from so many places.
+    fn rows(
+        &self,
+        w: &Stored<'_>,
+        panels: Range<usize>,
+        places: usize,
+        out: &Disjoint<MaybeUninit<f32>>,
+        kernel: impl Fn(&Rows<'_>, &mut Tile),
+    ) {
+        let rows = panels.start * PANEL..(panels.end * PANEL).min(w.rows);
+        let bytes = w.row_bytes();
+        let apart = rows.len().div_ceil(places.max(1)).max(1);
         let mut in_turn = (0..apart).flat_map(|i| (rows.start + i..rows.end).step_by(apart));
+        let at_once = PANEL - PANEL % places.clamp(1, PANEL);
         let (mut some, mut room) = ([0; PANEL], [[0f32; PANEL]; ROW_TOKENS]);
         let sums = &mut room[..self.t];
         loop {
             let mut n = 0;
-            for (place, row) in some.iter_mut().zip(in_turn.by_ref()) {
+            for (place, row) in some[..at_once].iter_mut().zip(in_turn.by_ref()) {
                 *place = row;
                 n += 1;
             }
             if n == 0 {
                 return;
             }
-            let rows = Q8Rows {
+            let rows = Rows {
                 data: w.data,
-                blocks,
+                bytes,
                 which: &some[..n],
             };
-            self.isa.q8_rows(&rows, self.quantized, 0, sums);
+            kernel(&rows, sums);
             for (t, sums) in sums.iter().enumerate() {
                 for (&row, &sum) in rows.which.iter().zip(sums) {
                     let at = t * w.rows + row;
@@ -362,12 +388,13 @@ impl Job<'_> {
         }
     }
 
-    /// Calls `tile(panel, first token, out)` for every tile of the panels, chunk by chunk.
+    /// Calls `tile(panel, first token, out)` for every tile of the panels, chunk by chunk; `out` is zero or
+    /// what the columns before these came to.
     fn tiles(
         &self,
         w: &Stored<'_>,
         panels: Range<usize>,
-        order: Order,
+        (order, begin): (Order, Sums),
         out: &Disjoint<MaybeUninit<f32>>,
         tile: impl Fn(usize, usize, &mut Tile),
     ) {
@@ -381,11 +408,22 @@ impl Job<'_> {
                 while t0 < chunk_end {
                     let n = next_tile(chunk_end - t0, max);
                     let sums = &mut room[..n];
+                    // SAFETY: these rows of token `t` belong to this panel alone.
+                    let of = |t: usize| unsafe {
+                        out.part(t * w.rows + rows.start..t * w.rows + rows.end)
+                    };
+                    for (t, sums) in (t0..).zip(sums.iter_mut()) {
+                        *sums = [0.0; PANEL];
+                        if begin == Sums::GoOn {
+                            for (sum, so_far) in sums.iter_mut().zip(of(t)) {
+                                // SAFETY: the columns before these have written it.
+                                *sum = unsafe { so_far.assume_init() };
+                            }
+                        }
+                    }
                     tile(p, t0, sums);
                     for (t, sums) in (t0..).zip(sums.iter()) {
-                        // SAFETY: these rows of token `t` belong to this panel alone.
-                        let out =
-                            unsafe { out.part(t * w.rows + rows.start..t * w.rows + rows.end) };
+                        let out = of(t);
                         match <&mut [_; PANEL]>::try_from(&mut *out) {
                             // A known length: no call for every panel.
                             Ok(out) => *out = sums.map(MaybeUninit::new),
@@ -399,6 +437,27 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// What a tile's sums are before it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sums {
+    /// Nothing.
+    Begin,
+    /// What is there: columns before these have been there.
+    GoOn,
+}
+
+/// Columns of floats that are multiplied before the next, in parts of one length but for the last: the
+/// tokens of a tile stay in the second-level cache beside a group of panels.
+fn strips(cols: usize) -> impl Iterator<Item = Range<usize>> {
+    const MOST: usize = 4096;
+    const VECTOR: usize = 16;
+    let each = cols
+        .div_ceil(cols.div_ceil(MOST).max(1))
+        .next_multiple_of(VECTOR);
+    let parts = (0..cols).step_by(each.max(1));
+    parts.map(move |first| first..cols.min(first + each))
 }
 
 /// In what order a part of a matrix meets the tokens.
@@ -447,10 +506,9 @@ fn in_groups(panels: Range<usize>, bytes: usize, mut f: impl FnMut(Range<usize>,
 /// Row `r` of a matrix as f32.
 pub fn row(w: &Stored<'_>, r: usize, out: &mut [f32]) {
     match w.layout {
-        Layout::FloatPanels(float) => {
-            let panel = w.float(float, r / PANEL);
+        Layout::FloatRows(float) => {
             for (k, o) in out.iter_mut().enumerate() {
-                *o = super::portable::float_at(float, panel.data, k * PANEL + r % PANEL);
+                *o = super::portable::float_at(float, w.data, r * w.cols + k);
             }
         }
         Layout::Q8Rows => super::portable::q8_row(w.data, r, out),
@@ -463,10 +521,7 @@ pub fn row(w: &Stored<'_>, r: usize, out: &mut [f32]) {
 /// Bytes that a matrix takes; `None` if that overflows or there are no kernels for it.
 pub fn bytes(layout: Layout, rows: usize, cols: usize) -> Option<usize> {
     match layout {
-        Layout::FloatPanels(float) => {
-            let panel = cols.checked_mul(PANEL * float.bytes())?;
-            rows.div_ceil(PANEL).checked_mul(panel)
-        }
+        Layout::FloatRows(float) => rows.checked_mul(cols)?.checked_mul(float.bytes()),
         Layout::Q8Rows => rows.checked_mul(cols / BLOCK)?.checked_mul(Q8_BYTES),
         Layout::IntPanels(encoding) => with_form!(encoding, F => {
             rows.div_ceil(PANEL).checked_mul(<F as Form>::panel_bytes(cols / BLOCK)?)

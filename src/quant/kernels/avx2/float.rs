@@ -4,7 +4,8 @@ use std::arch::x86_64::*;
 
 use crate::quant::kernels::forms::{Float, FloatPanel, PANEL, Tile};
 
-/// `x` `[cols][tokens]` times a panel of floats; as many tokens as `out` has: 1, 2, 3, 4 or 6.
+/// Adds `x` `[cols][tokens]` times a panel of floats to `out`; as many tokens as that has: 1, 2, 3, 4
+/// or 6.
 ///
 /// # Safety
 /// The machine must have AVX2, FMA and F16C.
@@ -65,6 +66,9 @@ unsafe fn column<const FLOAT: u8>(data: *const u8, k: usize) -> [__m256; 2] {
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn tile<const FLOAT: u8, const T: usize>(panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile) {
     let mut acc = [[_mm256_setzero_ps(); 2]; T];
+    for t in 0..T {
+        acc[t] = load(&out[t]);
+    }
     let (data, x) = (panel.data.as_ptr(), x.as_ptr());
     for k in 0..panel.cols {
         // SAFETY: column `k` of both.
@@ -92,6 +96,7 @@ unsafe fn tile<const FLOAT: u8, const T: usize>(panel: &FloatPanel<'_>, x: &[f32
 unsafe fn one<const FLOAT: u8>(panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile) {
     const N: usize = 4;
     let mut acc = [[_mm256_setzero_ps(); 2]; N];
+    acc[0] = load(&out[0]);
     let (data, x) = (panel.data.as_ptr(), x.as_ptr());
     let whole = panel.cols / N * N;
     for k in (0..whole).step_by(N) {
@@ -119,6 +124,13 @@ unsafe fn one<const FLOAT: u8>(panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile
         )
     };
     store(&mut out[0], [sum(0), sum(1)]);
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(out: &[f32; PANEL]) -> [__m256; 2] {
+    // SAFETY: two times eight floats.
+    two!(h => unsafe { _mm256_loadu_ps(out.as_ptr().add(8 * h)) })
 }
 
 #[inline]

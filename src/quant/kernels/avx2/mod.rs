@@ -3,13 +3,16 @@
 use crate::quant::kernels::lanes::Vectorized;
 
 mod float;
+mod float_rows;
 mod int;
+mod lane_moves;
 mod lanes;
 mod quantize;
 mod rows;
 pub mod vnni;
 
 pub use float::float_tile;
+pub use float_rows::{float_panel, float_rows};
 pub use int::int_tile;
 pub use quantize::quantize;
 pub use rows::{q8_panel, q8_rows};

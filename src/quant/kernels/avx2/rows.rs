@@ -3,9 +3,10 @@
 
 use std::arch::x86_64::*;
 
+use super::lane_moves::{sum_of, transposed};
 use super::vnni::Encoding;
 use crate::quant::kernels::activations::Quantized;
-use crate::quant::kernels::forms::{BLOCK, Form, GROUP, PANEL, Q8_0, Q8_BYTES, Q8Rows, Tile};
+use crate::quant::kernels::forms::{BLOCK, Form, GROUP, PANEL, Q8_0, Q8_BYTES, Rows, Tile};
 use crate::quant::pack;
 
 /// Rows of activations `t0..` times rows of Q8_0; as many as `out` has, at most
@@ -15,13 +16,13 @@ use crate::quant::pack;
 /// The machine must have AVX2, FMA, F16C, and VNNI in `vnni` if that is one.
 pub unsafe fn q8_rows(
     vnni: Option<Encoding>,
-    rows: &Q8Rows<'_>,
+    rows: &Rows<'_>,
     x: &Quantized,
     t0: usize,
     out: &mut Tile,
 ) {
     rows.check();
-    x.check(t0, out.len(), rows.blocks);
+    x.check(t0, out.len(), rows.bytes / Q8_BYTES);
     // SAFETY: the features are the caller's promise; the two checks above hold what `tile` reads.
     unsafe {
         match vnni {
@@ -44,7 +45,7 @@ macro_rules! kernel {
 
         /// # Safety
         /// The features; `rows` and `x` checked for tokens `t0..t0 + out.len()`.
-        pub unsafe fn tokens(rows: &Q8Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
+        pub unsafe fn tokens(rows: &Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
             // SAFETY: the caller's promise.
             unsafe {
                 match out.len() {
@@ -63,7 +64,7 @@ macro_rules! kernel {
         /// As [`tokens`].
         #[target_feature(enable = $features)]
         unsafe fn tile<const T: usize, const A: usize>(
-            rows: &Q8Rows<'_>,
+            rows: &Rows<'_>,
             x: &Quantized,
             t0: usize,
             out: &mut Tile,
@@ -80,14 +81,14 @@ macro_rules! kernel {
                 let mut b = 0;
                 // SAFETY: block `b` lies inside the row and the tokens, by the caller's checks.
                 unsafe {
-                    let row = rows.data.as_ptr().add(r * rows.blocks * Q8_BYTES);
-                    while b + A <= rows.blocks {
+                    let row = rows.data.as_ptr().add(r * rows.bytes);
+                    while b + A <= x.blocks {
                         for a in 0..A {
                             acc[a] = add(acc[a], row, &tokens, b + a);
                         }
                         b += A;
                     }
-                    while b < rows.blocks {
+                    while b < x.blocks {
                         acc[0] = add(acc[0], row, &tokens, b);
                         b += 1;
                     }
@@ -97,10 +98,7 @@ macro_rules! kernel {
                     for a in 1..A {
                         sum = _mm256_add_ps(sum, acc[a][t]);
                     }
-                    let half = _mm256_extractf128_ps::<1>(sum);
-                    let four = _mm_add_ps(_mm256_castps256_ps128(sum), half);
-                    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-                    out[t][i] = _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+                    out[t][i] = sum_of(sum);
                 }
             }
         }
@@ -216,26 +214,4 @@ unsafe fn panel(rows: &[u8], blocks: usize, out: &mut [u8]) {
             }
         }
     }
-}
-
-/// Column `i` of the eight rows is row `i` of the result.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn transposed(r: [__m256; 8]) -> [__m256; 8] {
-    // Pairs of rows interleaved, then fours, each within the halves of the vectors; then the halves.
-    let pairs = eight!(i => match i % 2 {
-        0 => _mm256_unpacklo_ps(r[i / 2 * 2], r[i / 2 * 2 + 1]),
-        _ => _mm256_unpackhi_ps(r[i / 2 * 2], r[i / 2 * 2 + 1]),
-    });
-    let fours = eight!(i => {
-        let (a, b) = (pairs[i / 4 * 4 + i % 4 / 2], pairs[i / 4 * 4 + i % 4 / 2 + 2]);
-        match i % 2 {
-            0 => _mm256_shuffle_ps::<0x44>(a, b),
-            _ => _mm256_shuffle_ps::<0xee>(a, b),
-        }
-    });
-    eight!(i => match i / 4 {
-        0 => _mm256_permute2f128_ps::<0x20>(fours[i], fours[i + 4]),
-        _ => _mm256_permute2f128_ps::<0x31>(fours[i - 4], fours[i]),
-    })
 }

@@ -4,8 +4,8 @@ use std::arch::x86_64::*;
 
 use crate::quant::kernels::forms::{Float, FloatPanel, PANEL, Tile};
 
-/// `x` `[cols][tokens]` times a panel of floats; as many tokens as `out` has: 1, 2, 3, 4, 6, 8,
-/// 12, 16 or 24.
+/// Adds `x` `[cols][tokens]` times a panel of floats to `out`; as many tokens as that has: 1, 2, 3, 4, 6,
+/// 8, 12, 16 or 24.
 ///
 /// # Safety
 /// The machine must have AVX-512 F.
@@ -67,6 +67,10 @@ unsafe fn column<const FLOAT: u8>(data: *const u8, k: usize) -> __m512 {
 #[target_feature(enable = "avx512f")]
 unsafe fn tile<const FLOAT: u8, const T: usize>(panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile) {
     let mut acc = [_mm512_setzero_ps(); T];
+    for t in 0..T {
+        // SAFETY: sixteen floats.
+        acc[t] = unsafe { _mm512_loadu_ps(out[t].as_ptr()) };
+    }
     let (data, x) = (panel.data.as_ptr(), x.as_ptr());
     for k in 0..panel.cols {
         // SAFETY: column `k` of both.
@@ -91,6 +95,8 @@ unsafe fn tile<const FLOAT: u8, const T: usize>(panel: &FloatPanel<'_>, x: &[f32
 unsafe fn one<const FLOAT: u8>(panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile) {
     const N: usize = 4;
     let mut acc = [_mm512_setzero_ps(); N];
+    // SAFETY: sixteen floats.
+    acc[0] = unsafe { _mm512_loadu_ps(out[0].as_ptr()) };
     let (data, x) = (panel.data.as_ptr(), x.as_ptr());
     let whole = panel.cols / N * N;
     for k in (0..whole).step_by(N) {

@@ -4,7 +4,8 @@ use std::arch::aarch64::*;
 
 use crate::quant::kernels::forms::{Float, FloatPanel, PANEL, Tile};
 
-/// `x` `[cols][tokens]` times a panel of floats; as many tokens as `out` has: 1, 2, 3, 4 or 6.
+/// Adds `x` `[cols][tokens]` times a panel of floats to `out`; as many tokens as that has: 1, 2, 3, 4
+/// or 6.
 pub fn float_tile(float: Float, panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile) {
     assert!(panel.data.len() >= panel.cols * PANEL * float.bytes());
     assert!(x.len() >= panel.cols * out.len());
@@ -62,6 +63,9 @@ unsafe fn column<const FLOAT: u8>(data: *const u8, k: usize) -> [float32x4_t; 4]
 #[target_feature(enable = "neon")]
 unsafe fn tile<const FLOAT: u8, const T: usize>(panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile) {
     let mut acc = [[vdupq_n_f32(0.0); 4]; T];
+    for t in 0..T {
+        acc[t] = load(&out[t]);
+    }
     let (data, x) = (panel.data.as_ptr(), x.as_ptr());
     for k in 0..panel.cols {
         // SAFETY: column `k` of both.
@@ -88,6 +92,7 @@ unsafe fn tile<const FLOAT: u8, const T: usize>(panel: &FloatPanel<'_>, x: &[f32
 unsafe fn one<const FLOAT: u8>(panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile) {
     const N: usize = 4;
     let mut acc = [[vdupq_n_f32(0.0); 4]; N];
+    acc[0] = load(&out[0]);
     let (data, x) = (panel.data.as_ptr(), x.as_ptr());
     let add = |acc: &mut [float32x4_t; 4], k: usize| {
         // SAFETY: column `k` of both.
@@ -114,6 +119,13 @@ unsafe fn one<const FLOAT: u8>(panel: &FloatPanel<'_>, x: &[f32], out: &mut Tile
             )
         }),
     );
+}
+
+#[inline]
+#[target_feature(enable = "neon")]
+fn load(out: &[f32; PANEL]) -> [float32x4_t; 4] {
+    // SAFETY: four floats each.
+    std::array::from_fn(|q| unsafe { vld1q_f32(out.as_ptr().add(4 * q)) })
 }
 
 #[inline]

@@ -20,11 +20,13 @@ macro_rules! unrolled {
 
 mod dot;
 mod float;
+mod float_rows;
 mod int;
 mod rows;
 mod unpack;
 
 pub use float::float_tile;
+pub use float_rows::float_rows;
 pub use int::{int_tile, int_tile_dotprod};
 pub use rows::{q8_rows, q8_rows_dotprod};
 

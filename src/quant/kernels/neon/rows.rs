@@ -4,10 +4,10 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use crate::quant::kernels::activations::Quantized;
-use crate::quant::kernels::forms::{BLOCK, PANEL, Q8_BYTES, Q8Rows, Tile};
+use crate::quant::kernels::forms::{BLOCK, PANEL, Q8_BYTES, Rows, Tile};
 
 /// Rows of activations `t0..` times rows of Q8_0; as many as `out` has.
-pub fn q8_rows(rows: &Q8Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
+pub fn q8_rows(rows: &Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
     // SAFETY: every machine has NEON.
     each_block(rows, x, t0, out, |w, a| unsafe { plain(w, a) });
 }
@@ -16,7 +16,7 @@ pub fn q8_rows(rows: &Q8Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
 ///
 /// # Safety
 /// The machine must have the dot products of ARMv8.2.
-pub unsafe fn q8_rows_dotprod(rows: &Q8Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
+pub unsafe fn q8_rows_dotprod(rows: &Rows<'_>, x: &Quantized, t0: usize, out: &mut Tile) {
     // SAFETY: the caller's promise.
     each_block(rows, x, t0, out, |w, a| unsafe { sdot(w, a) });
 }
@@ -24,22 +24,22 @@ pub unsafe fn q8_rows_dotprod(rows: &Q8Rows<'_>, x: &Quantized, t0: usize, out: 
 /// `dot` sums the products of a block's codes with a token's in four parts.
 #[inline(always)]
 fn each_block(
-    rows: &Q8Rows<'_>,
+    rows: &Rows<'_>,
     x: &Quantized,
     t0: usize,
     out: &mut Tile,
     dot: impl Fn([int8x16_t; 2], [int8x16_t; 2]) -> int32x4_t,
 ) {
     rows.check();
-    x.check(t0, out.len(), rows.blocks);
+    x.check(t0, out.len(), rows.bytes / Q8_BYTES);
     for (i, &r) in rows.which.iter().enumerate() {
         // SAFETY: every machine has NEON; block `b` lies inside the row and the tokens, by the checks
         // above.
         unsafe {
-            let row = rows.data.as_ptr().add(r * rows.blocks * Q8_BYTES);
+            let row = rows.data.as_ptr().add(r * rows.bytes);
             let mut acc = [vdupq_n_f32(0.0); PANEL];
             let acc = &mut acc[..out.len()];
-            for b in 0..rows.blocks {
+            for b in 0..x.blocks {
                 let block = row.add(b * Q8_BYTES);
                 let bits = vdup_n_u16(block.cast::<u16>().read_unaligned());
                 let scale = vcvt_f32_f16(vreinterpret_f16_u16(bits));
