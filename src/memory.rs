@@ -34,6 +34,13 @@ pub fn peak_rss() -> Option<u64> {
     kib_line(&status, "VmHWM:")
 }
 
+/// The memory that is this process's alone at the moment, in bytes, without files that it reads in
+/// place; `None` where the system does not say.
+pub fn own() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    kib_line(&status, "RssAnon:")
+}
+
 /// Begins the count of [`peak_rss`] anew, where the system can (Linux, `proc(5)`, clear_refs).
 pub fn reset_peak_rss() {
     // Where it cannot, the peak stays one of the whole process.
@@ -89,6 +96,14 @@ mod tests {
     fn there_is_more_than_this_process_took() {
         let (peak, all) = (peak_rss().unwrap(), all().unwrap());
         assert!(peak > 1 << 20 && peak < all, "{peak} of {all}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_this_process_holds_counts_as_its_own() {
+        let held = std::hint::black_box(vec![1u8; 64 << 20]);
+        let own = own().unwrap();
+        assert!(own > held.len() as u64, "{own} of {}", held.len());
     }
 
     #[test]

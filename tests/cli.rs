@@ -2,6 +2,8 @@
 
 mod common;
 
+#[path = "cli/batch.rs"]
+mod batch;
 #[path = "cli/bed.rs"]
 mod bed;
 #[path = "cli/chat.rs"]
@@ -22,9 +24,13 @@ mod golden;
 mod hostile;
 #[path = "cli/infill.rs"]
 mod infill;
+#[path = "cli/perplexity.rs"]
+mod perplexity;
 #[path = "cli/references.rs"]
 mod references;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/task.rs"]
+mod task;
 #[path = "cli/tensors.rs"]
 mod tensors;

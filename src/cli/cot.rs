@@ -89,7 +89,7 @@ pub fn run(
 }
 
 /// What -o json prints: all that it prints of an answer but ids, which several passes share.
-fn object(args: &RunArgs, loaded: &Loaded, thought: &Thought, seed: u64) -> Value {
+pub fn object(args: &RunArgs, loaded: &Loaded, thought: &Thought, seed: u64) -> Value {
     let chosen = thought.chosen();
     json!({
         "model": loaded.found.name,

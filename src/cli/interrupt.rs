@@ -49,6 +49,8 @@ pub struct Interrupt {
     flag: Arc<AtomicBool>,
     /// Whether Ctrl-C only sets `flag`.
     soft: Arc<AtomicBool>,
+    /// Whether Ctrl-C does nothing.
+    ignored: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -61,6 +63,9 @@ impl Interrupt {
     }
 
     fn signalled(&self) {
+        if self.ignored.load(Ordering::SeqCst) {
+            return;
+        }
         // The second Ctrl-C ends what does not stop after the first.
         if self.soft.load(Ordering::SeqCst) && !self.flag.swap(true, Ordering::SeqCst) {
             return;
@@ -97,6 +102,23 @@ impl Interrupt {
             before: self.soft.swap(true, Ordering::SeqCst),
             interrupt: self.clone(),
         }
+    }
+
+    /// Makes Ctrl-C do nothing until the guard is dropped: another program has the terminal, and
+    /// hears it too.
+    pub fn ignored(&self) -> Ignored {
+        self.ignored.store(true, Ordering::SeqCst);
+        Ignored(self.clone())
+    }
+}
+
+/// While this lives, Ctrl-C is meant for another program.
+#[must_use]
+pub struct Ignored(Interrupt);
+
+impl Drop for Ignored {
+    fn drop(&mut self) {
+        self.0.ignored.store(false, Ordering::SeqCst);
     }
 }
 
@@ -138,5 +160,19 @@ mod tests {
         assert!(interrupt.soft.load(Ordering::SeqCst));
         drop(chat);
         assert!(!interrupt.soft.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn ctrl_c_is_not_heard_while_it_is_another_programs() {
+        let interrupt = Interrupt::default();
+        let _chat = interrupt.softly();
+        let editor = interrupt.ignored();
+        // Heard, the second would end the tests.
+        interrupt.signalled();
+        interrupt.signalled();
+        assert!(!interrupt.take());
+        drop(editor);
+        interrupt.signalled();
+        assert!(interrupt.take());
     }
 }

@@ -1,6 +1,8 @@
-//! The JSON that `run -o json` and `-o jsonl` print.
+//! The JSON that `run -o json`, `-o jsonl` and `--batch` print.
 
+use anyhow::{Error, Result};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::answer::{Answer, Piece};
 use super::figures::Timings;
@@ -109,4 +111,39 @@ pub fn answer<'a>(about: &About<'a>, answer: &'a Answer) -> AnswerJson<'a> {
         timings: TimingsJson::new(about.load_s, about.draft, &answer.timings),
         peak_rss_bytes: crate::memory::peak_rss(),
     }
+}
+
+/// What `--batch` prints of a line: an answer's object after the line's `id`, where it has one.
+#[derive(Serialize)]
+struct LineJson<'a, T> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    #[serde(flatten)]
+    object: T,
+}
+
+/// What `--batch` prints of a line that cannot be answered.
+#[derive(Serialize)]
+struct FailureJson {
+    /// From 1 on.
+    line: usize,
+    error: String,
+}
+
+/// Characters of a message that are printed: it may hold a whole line.
+const LONGEST_MESSAGE: usize = 1000;
+
+/// The line that `--batch` prints of `object`, the answer to the line with this `id`.
+pub fn line(id: Option<&RawValue>, object: impl Serialize) -> Result<String> {
+    Ok(serde_json::to_string(&LineJson { id, object })?)
+}
+
+/// The line that `--batch` prints where its line of this `number` failed.
+pub fn failure(id: Option<&RawValue>, number: usize, error: &Error) -> Result<String> {
+    let message = format!("{error:#}");
+    let failure = FailureJson {
+        line: number,
+        error: message.chars().take(LONGEST_MESSAGE).collect(),
+    };
+    line(id, failure)
 }

@@ -2,6 +2,7 @@
 //! settled against the model and the machine in [`settings`], and carried out by the library.
 
 mod answer;
+mod batch;
 mod bench;
 mod chat;
 mod completions;
@@ -24,6 +25,7 @@ mod prompt;
 mod quantize;
 mod run;
 mod settings;
+mod task;
 mod tensor_file;
 mod thinker;
 mod threads;
@@ -52,7 +54,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 the work failed, 2 the command l
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     Chat(chat::ChatArgs),
     Download(download::DownloadArgs),
     Quantize(quantize::QuantizeArgs),

@@ -214,6 +214,18 @@ pub struct Loaded {
 
 /// Finds and loads a model.
 pub fn load(name: &str, hub: &HubArgs, flags: &LoadArgs, ui: &Ui) -> Result<Loaded> {
+    let (loaded, ()) = load_after(name, hub, flags, ui, |_| Ok(()))?;
+    Ok(loaded)
+}
+
+/// As [`load`], once `look` has seen what was found and does not refuse it.
+pub fn load_after<T>(
+    name: &str,
+    hub: &HubArgs,
+    flags: &LoadArgs,
+    ui: &Ui,
+    look: impl FnOnce(&Found) -> Result<T>,
+) -> Result<(Loaded, T)> {
     let start = Instant::now();
     let device = settings::device(flags.device)?;
     let storage = settings::storage(flags);
@@ -222,6 +234,7 @@ pub fn load(name: &str, hub: &HubArgs, flags: &LoadArgs, ui: &Ui) -> Result<Load
         force: flags.force,
     };
     let found = find(name, hub, need, ui)?;
+    let seen = look(&found)?;
     note_blocks(&found.opened, storage, ui);
     let copy = match flags.no_quant_cache {
         true => None,
@@ -233,12 +246,13 @@ pub fn load(name: &str, hub: &HubArgs, flags: &LoadArgs, ui: &Ui) -> Result<Load
     let model = opened.model(&device, storage, &mut step)?;
     bar.finish();
     note_packed(&found.opened, storage, ui)?;
-    Ok(Loaded {
+    let loaded = Loaded {
         found,
         model,
         storage,
         load_s: start.elapsed().as_secs_f64(),
-    })
+    };
+    Ok((loaded, seen))
 }
 
 /// Says that blocks stay what they are stored as.

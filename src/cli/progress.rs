@@ -37,6 +37,11 @@ impl Steps {
         Self::new(ui, "decrypting {wide_bar} {pos}/{len} MiB, {eta} left")
     }
 
+    /// For the windows of a text whose perplexity is measured.
+    pub fn windows(ui: &Ui) -> Self {
+        Self::new(ui, "reading {wide_bar} {pos}/{len} windows, {eta} left")
+    }
+
     fn new(ui: &Ui, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         bar.set_style(style(template));

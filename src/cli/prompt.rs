@@ -1,5 +1,6 @@
 //! What is asked: from the argument, a file, a pipe, or as token ids.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use clap::Args;
 
 use super::exit::usage;
 use super::open::{Found, Texts};
+use super::task::{Task, Var};
 use crate::arch::Structure;
 use crate::files::take_at_most;
 use crate::text::{Message, Role, Specials};
@@ -31,6 +33,17 @@ pub struct PromptArgs {
     /// The prompt as it is, without a chat format
     #[arg(long, conflicts_with_all = ["system", "template"])]
     pub raw: bool,
+    /// Put the prompt into the template of a task: commit, explain, extract (with --var what=…),
+    /// fix, summarize, translate (into English, or --var to=…), or a Jinja file with {{ input }}
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "prompt_ids")]
+    pub task: Option<String>,
+    /// A variable of the task's template, as in to=French (repeatable)
+    #[arg(long, value_name = "NAME=TEXT", requires = "task")]
+    pub var: Vec<Var>,
+    /// Answer each line of a file, or of - for standard input: {"prompt": …}, with "system", "id"
+    /// and, for --task, "var": {"to": …} if wanted, or the prompt alone as a JSON string
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["text", "prompt", "file", "prompt_ids", "infill", "logits", "dump"])]
+    pub batch: Option<PathBuf>,
 }
 
 /// What is asked, before it is turned into tokens.
@@ -43,8 +56,14 @@ pub enum Prompt {
 const LONGEST: u64 = 64 << 20;
 
 impl PromptArgs {
-    /// Reads the prompt.
-    pub fn read(&self) -> Result<Prompt> {
+    /// The task that the prompt is for.
+    pub fn task(&self) -> Result<Option<Task>> {
+        let open = |name: &String| Task::open(name, &self.var);
+        self.task.as_ref().map(open).transpose()
+    }
+
+    /// Reads the prompt, and puts it into the template of `task`.
+    pub fn read(&self, task: Option<&Task>) -> Result<Prompt> {
         if !self.prompt_ids.is_empty() {
             return Ok(Prompt::Ids(self.prompt_ids.clone()));
         }
@@ -64,12 +83,13 @@ impl PromptArgs {
             (false, None) => piped,
             (true, None) => String::new(),
         };
-        match text.is_empty() {
-            true => Err(usage(
-                "there is no prompt: give it as an argument, with -f FILE, or through a pipe",
-            )),
-            false => Ok(Prompt::Text(text)),
-        }
+        let text = match task {
+            Some(task) => task.render(&text, &BTreeMap::new())?,
+            None => Some(text).filter(|text| !text.is_empty()),
+        };
+        text.map(Prompt::Text).ok_or_else(|| {
+            usage("there is no prompt: give it as an argument, with -f FILE, or through a pipe")
+        })
     }
 }
 
@@ -100,6 +120,11 @@ fn chomp(mut text: String) -> String {
         }
     }
     text
+}
+
+/// The error of a system message that no chat format has a place for.
+pub fn no_chat_format() -> anyhow::Error {
+    usage("--system: the model comes without a chat format; choose one with --template")
 }
 
 /// A prompt as the model gets it.
@@ -141,11 +166,7 @@ pub fn render(
             template.render(&messages, true)?
         }
         (None, None) => text.clone(),
-        (None, Some(_)) => {
-            return Err(usage(
-                "--system: the model comes without a chat format; choose one with --template",
-            ));
-        }
+        (None, Some(_)) => return Err(no_chat_format()),
     };
     let tokenizer = texts.tokenizer(found)?;
     let ids = tokenizer.encode_prompt(&text, Specials::Parse)?;

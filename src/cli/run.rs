@@ -1,4 +1,4 @@
-//! `wick run`: one prompt, one answer.
+//! `wick run`: one prompt, one answer; or a batch of them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +7,9 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 
 use super::answer::{Answer, Asking, Decoder, answer};
+use super::batch::{self, Batch};
 use super::cot;
+use super::exit::usage;
 use super::figures::Timings;
 use super::flags::{AnswerArgs, ContextArgs, ModelArgs, SamplingArgs};
 use super::infill;
@@ -20,7 +22,7 @@ use super::tensor_file::Files;
 use super::ui::Ui;
 use super::{settings, threads};
 use crate::Error;
-use crate::generate::{FinishReason, Limits, Sampler, Sampling, Session, SessionOptions};
+use crate::generate::{Cot, FinishReason, Limits, Sampler, Sampling, Session, SessionOptions};
 use crate::nn::Trace;
 
 /// Answer one prompt; standard output gets the answer and nothing else
@@ -37,7 +39,7 @@ pub struct RunArgs {
     pub(super) answer: AnswerArgs,
     /// Fill the blanks of the prompt, [MASK], [sMASK] or [gMASK] (GLM), <extra_id_0> … (T5), and
     /// print the text with them; -n holds for each of GLM's, for all of T5's together
-    #[arg(long, conflicts_with_all = ["prompt_ids", "raw", "system", "template", "stop", "logits", "dump", "cot"])]
+    #[arg(long, conflicts_with_all = ["prompt_ids", "raw", "system", "template", "stop", "logits", "dump", "cot", "task"])]
     infill: bool,
     /// What standard output gets
     #[arg(short, long, value_enum, default_value = "text", ignore_case = true)]
@@ -59,6 +61,9 @@ generate_s, tokens_per_s; with --draft drafted_tokens, accepted_tokens and accep
 draft), peak_rss_bytes. With --cot also answer, votes and chains, timings of all passes together \
 and no ids, for the text is of several passes; with --infill the ids that fill the blanks, prompt as \
 it was given, and neither prompt_ids nor timings.
+--batch prints such an object for each line, on one line, whatever -o says, with the line's id if it \
+has one; for a line that cannot be answered {\"id\": …, \"line\": N, \"error\": …}, and the exit code \
+is 1 in the end.
 -o jsonl prints {\"id\": …, \"text\": …} for each token as it comes (text that was held back until \
 the end, and that of --cot, comes without an id; of --infill there are no such lines), then the \
 object of -o json.
@@ -77,6 +82,11 @@ impl RunArgs {
         settings::check(&self.sampling)?;
         cot::check_temperature(self.answer.cot, self.sampling.temp)?;
         open::check_template(self.answer.template.as_deref())?;
+        if self.prompt.batch.is_some() && matches!(self.answer.cot, Some(Cot::Vote(_))) {
+            return Err(usage(
+                "--cot vote:N does not go with --batch; take --cot zero or --cot few",
+            ));
+        }
         open::check_device(&self.model.load, &self.context)
     }
 
@@ -97,12 +107,16 @@ impl RunArgs {
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<()> {
     args.check()?;
     let name = open::named(&args.model, ui)?;
-    let prompt = args.prompt.read()?;
+    let asked = Asked::read(&args.prompt)?;
     let interrupt = Interrupt::install()?;
     let n = threads::number(args.model.load.threads)?;
     let files = Files::open(args.logits.as_deref(), args.dump.as_deref())?;
     threads::with(n, || {
         let loaded = open::load(name, &args.model.hub, &args.model.load, ui)?;
+        let prompt = match asked {
+            Asked::Batch(batch) => return batch::run(args, batch, &loaded, &interrupt, ui),
+            Asked::Once(prompt) => prompt,
+        };
         match (&prompt, args.infill, args.answer.cot) {
             (Prompt::Text(text), true, _) => infill::fill(args, text, &loaded, &interrupt, ui),
             (Prompt::Text(text), false, Some(cot)) => {
@@ -112,6 +126,22 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<()> {
             _ => answer_one(args, &prompt, &loaded, &interrupt, files, ui),
         }
     })?
+}
+
+/// What is to be answered.
+enum Asked {
+    Once(Prompt),
+    Batch(Batch),
+}
+
+impl Asked {
+    fn read(args: &PromptArgs) -> Result<Self> {
+        let task = args.task()?;
+        match &args.batch {
+            Some(path) => Batch::open(path, task).map(Self::Batch),
+            None => args.read(task.as_ref()).map(Self::Once),
+        }
+    }
 }
 
 fn answer_one(

@@ -26,9 +26,11 @@ pub enum ModelRef {
 /// A repository, at a revision, and what is wanted of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HubRef {
+    /// Where it is on the Hub.
     pub repo: RepoId,
     /// Branch, tag or commit; `main` if none was named.
     pub revision: Option<String>,
+    /// One of its files; `None` for what loading takes of itself.
     pub file: Option<FileSpec>,
     /// The card that was named, or whose weights these are.
     pub card: Option<&'static Card>,
@@ -53,6 +55,9 @@ pub struct RepoId {
 impl RepoId {
     /// The Hub's own rule: letters, digits, `-`, `_`, `.`; no `--` or `..`, neither `-` nor `.` at
     /// an end, at most 96 characters in each part.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`] with the part of the rule that is broken.
     pub fn parse(id: &str) -> Result<Self> {
         let bad = |reason: &str| HubError::bad_name(id, format!("{reason}; a hub id is ORG/NAME"));
         let (org, name) = id.split_once('/').ok_or_else(|| bad("it has no /"))?;
@@ -84,10 +89,12 @@ impl RepoId {
         })
     }
 
+    /// The user or organization, before the slash.
     pub fn org(&self) -> &str {
         &self.org
     }
 
+    /// The part after the slash.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -197,9 +204,13 @@ fn from_card(
     revision: Option<String>,
     file: Option<FileSpec>,
 ) -> Result<ModelRef> {
-    // A quantization or file is asked of the GGUF repository where there is one.
-    let id = match (&file, &card.gguf) {
-        (Some(_), Some(gguf)) => Some(gguf),
+    // A quantization or a GGUF is asked of the GGUF repository where there is one.
+    let of_gguf = file.as_ref().is_some_and(|file| match file {
+        FileSpec::Quant(_) => true,
+        FileSpec::Path(path) => weight_extension(path) == Some("gguf"),
+    });
+    let id = match (of_gguf, &card.gguf) {
+        (true, Some(gguf)) => Some(gguf),
         _ => card.hub.as_ref(),
     };
     let Some(id) = id else {

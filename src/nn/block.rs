@@ -16,15 +16,18 @@ pub struct Site {
     pub prefix: String,
     /// Its number in its stack.
     pub layer: usize,
+    /// On its attention scores; layers may share it.
     pub bias: Option<Arc<ScoreBias>>,
+    /// What it looks at.
     pub over: Over,
 }
 
 /// Whether a layer looks at its own sequence only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
+    /// Yes: an encoder's, and that of a decoder without encoder.
     Itself,
-    /// At an encoder's output too.
+    /// No, at an encoder's output too.
     Memory,
 }
 
@@ -46,6 +49,9 @@ pub struct Block {
 
 impl Block {
     /// Loads the layer at `site`.
+    ///
+    /// # Errors
+    /// If a tensor is missing, of the wrong shape or of a type that cannot be multiplied.
     pub fn load(builder: &Builder<'_>, spec: &Spec, site: Site) -> Result<Self> {
         let Site {
             prefix,
@@ -83,7 +89,10 @@ impl Block {
         })
     }
 
-    /// What this layer remembers of an encoder's output, if it looks at one.
+    /// What this layer remembers of an encoder's output `[S, hidden]`, if it looks at one.
+    ///
+    /// # Errors
+    /// As [`Attention::remember`].
     pub fn remember(&self, states: &Tensor) -> Result<Option<LayerCache>> {
         match &self.cross {
             Some((_, attention)) => Ok(Some(attention.remember(states)?)),
@@ -93,6 +102,12 @@ impl Block {
 
     /// `[T, hidden]` to `[T, hidden]`; the step's keys and values go into `cache`. `memory` is
     /// what [`Block::remember`] gave, with its length.
+    ///
+    /// # Errors
+    /// As [`Attention::forward`].
+    ///
+    /// # Panics
+    /// As [`Attention::forward`].
     pub fn forward(
         &self,
         x: &Tensor,

@@ -18,10 +18,14 @@ pub enum Storage {
     AsStored,
     /// Plain floats are converted; blocks stay blocks.
     Float(Encoding),
-    /// Plain floats are quantized while loading: `layers` for the linear layers, `ends` for the
-    /// embedding and the head, which lose more. Rows that do not fill whole blocks are kept as
+    /// Plain floats are quantized while loading. Rows that do not fill whole blocks are kept as
     /// stored.
-    Quantized { layers: Encoding, ends: Encoding },
+    Quantized {
+        /// For the linear layers.
+        layers: Encoding,
+        /// For the embedding and the head, which lose more.
+        ends: Encoding,
+    },
 }
 
 /// Small tensors that are never quantized (nor are they by llama.cpp): rounding a router changes
@@ -39,7 +43,7 @@ impl Storage {
     }
 
     /// The encoding that is asked for, whatever the stored one; `stored` where the rows do not
-    /// fill whole blocks.
+    /// fill whole blocks, and for small tensors that are never quantized.
     pub fn target(self, stored: Encoding, shape: &[usize], name: &str) -> Encoding {
         let wanted = match self {
             Self::AsStored => stored,
@@ -59,8 +63,11 @@ impl Storage {
 
 /// Builds layers by their canonical names.
 pub struct Builder<'a> {
+    /// Where tensors are read, and marked used.
     pub weights: &'a Weights,
+    /// Where the layers run.
     pub device: Device,
+    /// What matrices are converted to.
     pub storage: Storage,
     bytes: Cell<usize>,
     params: Cell<usize>,
@@ -95,6 +102,9 @@ impl<'a> Builder<'a> {
     }
 
     /// A matrix `[rows, cols]`, in the encoding it is to be kept in.
+    ///
+    /// # Errors
+    /// If it is missing, of another shape, cannot be read or cannot be converted.
     pub fn matrix(&self, name: &str, rows: usize, cols: usize) -> Result<HostTensor<'_>> {
         let shape = [rows, cols];
         let wanted = self.storage.target(Encoding::F32, &shape, name);
@@ -128,6 +138,12 @@ impl<'a> Builder<'a> {
     }
 
     /// The `count` matrices `[rows, cols]` that are stacked in `name`, as linear layers.
+    ///
+    /// # Errors
+    /// As [`Builder::linear`].
+    ///
+    /// # Panics
+    /// If `count` is 0.
     pub fn stack(&self, name: &str, count: usize, [rows, cols]: [usize; 2]) -> Result<Vec<Linear>> {
         let stack = self.weights.read(name, &[count, rows, cols])?;
         let bytes = stack.data.len() / count;
@@ -145,6 +161,9 @@ impl<'a> Builder<'a> {
     }
 
     /// A small tensor's numbers on the host.
+    ///
+    /// # Errors
+    /// If it is missing, of another shape, cannot be read or does not hold numbers.
     pub fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let values = self.weights.read(name, shape)?.to_f32()?;
         self.count(Encoding::F32, values.len());
@@ -152,18 +171,28 @@ impl<'a> Builder<'a> {
     }
 
     /// A vector of `len` f32 on the device: a norm's weight or a bias.
+    ///
+    /// # Errors
+    /// As [`Builder::numbers`], or if the device has no room for it.
     pub fn vector(&self, name: &str, len: usize) -> Result<Tensor> {
         let values = self.numbers(name, &[len])?;
         Ok(Tensor::from_vec(values, len, &self.device)?)
     }
 
-    /// A table of `rows` f32 vectors on the device.
+    /// A table `{name}.weight` of `rows` f32 vectors on the device.
+    ///
+    /// # Errors
+    /// As [`Builder::vector`].
     pub fn table(&self, name: &str, rows: usize, cols: usize) -> Result<Tensor> {
         let values = self.numbers(&format!("{name}.weight"), &[rows, cols])?;
         Ok(Tensor::from_vec(values, (rows, cols), &self.device)?)
     }
 
     /// A linear layer `name` from `inputs` to `outputs`.
+    ///
+    /// # Errors
+    /// As [`Builder::matrix`] and [`Builder::vector`], or if the matrix is of a type that the
+    /// device cannot multiply.
     pub fn linear(&self, name: &str, inputs: usize, outputs: usize, bias: bool) -> Result<Linear> {
         let stored = format!("{name}.weight");
         let weight = self.matrix(&stored, outputs, inputs)?;
@@ -178,6 +207,9 @@ impl<'a> Builder<'a> {
     }
 
     /// A norm `name` over `len` numbers.
+    ///
+    /// # Errors
+    /// As [`Builder::vector`].
     pub fn norm(&self, name: &str, len: usize, norm: arch::Norm) -> Result<Norm> {
         let weight = self.vector(&format!("{name}.weight"), len)?;
         let bias = match norm.kind {

@@ -18,10 +18,13 @@ use crate::{Error, Result};
 /// How keys and values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheType {
+    /// 4 bytes for each number, as computed.
     F32,
+    /// 2 bytes for each number; what is beyond 65504 becomes infinite.
     F16,
     /// Bytes, with a scale in f16 for each 32 of a vector (for the rest, where a head is not a
-    /// multiple of that). Each number is off by at most 1/254 of its block's largest.
+    /// multiple of that). Each number is off by at most 1/254 of its block's largest, and a little
+    /// more where f16 does not hold the scale exactly.
     Q8,
 }
 
@@ -38,6 +41,7 @@ impl CacheType {
 
 /// The caches of all layers.
 pub struct Cache {
+    /// By layer number; those of the decoder, where there is an encoder too.
     pub layers: Vec<LayerCache>,
     /// What a decoder remembers of its encoder's output.
     pub memory: Option<Memory>,
@@ -47,17 +51,26 @@ pub struct Cache {
 
 /// Keys and values of an encoder's output, for each decoder layer.
 pub struct Memory {
+    /// By the decoder's layer number.
     pub layers: Vec<LayerCache>,
+    /// Tokens that the encoder has read.
     pub len: usize,
 }
 
 /// One layer's keys and values.
 pub enum LayerCache {
     /// In host memory, read by our attention.
-    Host { keys: Plane, values: Plane },
+    Host {
+        /// As RoPE turned them.
+        keys: Plane,
+        /// Never turned.
+        values: Plane,
+    },
     /// On a GPU, read by tensor operations.
     Device {
+        /// As RoPE turned them.
         keys: DevicePlane,
+        /// Never turned.
         values: DevicePlane,
     },
 }
@@ -239,6 +252,9 @@ impl LayerCache {
 
 impl Cache {
     /// Room for `capacity` tokens in each of `n_layers` layers.
+    ///
+    /// # Errors
+    /// As [`LayerCache::new`].
     pub fn new(
         kind: CacheType,
         attention: &Attention,

@@ -26,6 +26,9 @@ pub struct Embedding {
 
 impl Embedding {
     /// Loads `token_embd` and, unless tied, `output`.
+    ///
+    /// # Errors
+    /// If a tensor is missing, of the wrong shape or of a type that cannot be multiplied.
     pub fn load(builder: &Builder<'_>, spec: &Spec) -> Result<Self> {
         let (vocab_size, hidden_size) = (spec.vocab_size, spec.hidden_size);
         let width = spec.embedding.width.unwrap_or(hidden_size);
@@ -81,6 +84,9 @@ impl Embedding {
     }
 
     /// Logits `[T, vocab]` of hidden states `[T, hidden]`.
+    ///
+    /// # Errors
+    /// If `hidden` is of another shape.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         let mut x = hidden.clone();
         if let Some(project) = &self.project_out {

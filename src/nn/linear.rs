@@ -1,10 +1,14 @@
 //! One linear layer for every encoding of its weights.
 
+mod f16_matrix;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::quantized::{QMatMul, QStorage, QTensor};
 use candle_core::{DType, Device, Module, Tensor};
+
+use f16_matrix::F16Matrix;
 
 use crate::quant::{Encoding, Matrix};
 use crate::weights::HostTensor;
@@ -20,8 +24,10 @@ pub struct Linear {
 pub(super) enum Weight {
     /// In host memory, multiplied by our kernels.
     Host(Matrix),
-    /// Plain floats on a GPU.
+    /// f32 or bf16 on a GPU.
     Dense(Tensor),
+    /// f16 on a GPU.
+    F16(F16Matrix),
     /// Blocks on a GPU, multiplied by candle's kernels.
     Blocks(QMatMul),
 }
@@ -45,12 +51,25 @@ impl Weight {
                 return Ok(Self::Blocks(QMatMul::from_arc(blocks)?));
             }
         };
-        Ok(Self::Dense(Tensor::from_raw_buffer(
-            &tensor.data,
-            dtype,
-            &shape,
-            device,
-        )?))
+        let dense = Tensor::from_raw_buffer(&tensor.data, dtype, &shape, device)?;
+        Ok(match dtype {
+            DType::F16 => Self::F16(F16Matrix::new(dense)?),
+            _ => Self::Dense(dense),
+        })
+    }
+
+    fn on_host(&self) -> Option<&Matrix> {
+        match self {
+            Self::Host(matrix) => Some(matrix),
+            _ => None,
+        }
+    }
+
+    fn in_f16(&self) -> Option<&F16Matrix> {
+        match self {
+            Self::F16(matrix) => Some(matrix),
+            _ => None,
+        }
     }
 
     pub(super) fn matmul(&self, x: &Tensor) -> Result<Tensor> {
@@ -60,6 +79,7 @@ impl Weight {
                 .to_dtype(w.dtype())?
                 .matmul(&w.t()?)?
                 .to_dtype(DType::F32)?,
+            Self::F16(matrix) => matrix.matmul(x)?,
             Self::Blocks(blocks) => blocks.forward(x)?,
         })
     }
@@ -70,6 +90,7 @@ impl Weight {
             Self::Dense(w) => w
                 .index_select(&Tensor::new(ids, device)?, 0)?
                 .to_dtype(DType::F32)?,
+            Self::F16(matrix) => matrix.gather(ids, device)?,
             Self::Blocks(blocks) => blocks
                 .embedding(&Tensor::new(ids, device)?)?
                 .to_dtype(DType::F32)?,
@@ -91,16 +112,14 @@ impl Linear {
         self.add_bias(self.weight.matmul(x)?)
     }
 
-    /// Several layers on the same input; in host memory it is quantized once for all of them.
+    /// Several layers on the same input; it is quantized, or rounded to f16, once for all of them.
     pub fn forward_many<const N: usize>(layers: [&Self; N], x: &Tensor) -> Result<[Tensor; N]> {
-        let matrices = layers.map(|l| match &l.weight {
-            Weight::Host(matrix) => Some(matrix),
-            _ => None,
-        });
-        let on_host: Vec<&Matrix> = matrices.into_iter().flatten().collect();
-        let products = match on_host.len() == N {
-            true => Matrix::matmul_many(&on_host, x)?,
-            false => layers
+        let on_host: Option<Vec<_>> = layers.iter().map(|l| l.weight.on_host()).collect();
+        let in_f16: Option<Vec<_>> = layers.iter().map(|l| l.weight.in_f16()).collect();
+        let products = match (on_host, in_f16) {
+            (Some(matrices), _) => Matrix::matmul_many(&matrices, x)?,
+            (_, Some(matrices)) => F16Matrix::matmul_many(&matrices, x)?,
+            _ => layers
                 .iter()
                 .map(|l| l.weight.matmul(x))
                 .collect::<Result<_>>()?,

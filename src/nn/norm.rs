@@ -17,6 +17,9 @@ pub struct Norm {
 
 impl Norm {
     /// A norm of the declared kind with weight `[n]` and, for the kind that has one, bias `[n]`.
+    ///
+    /// # Errors
+    /// If the device has no room for the zeros that stand for a bias.
     pub fn new(norm: arch::Norm, weight: Tensor, bias: Option<Tensor>) -> Result<Self> {
         Ok(Self {
             kind: norm.kind,
@@ -30,6 +33,12 @@ impl Norm {
     }
 
     /// Normalizes the last dimension of `x`, `[…, n]`.
+    ///
+    /// # Errors
+    /// If `x` is not f32, or on another device than the weight.
+    ///
+    /// # Panics
+    /// On the CPU, if the numbers of `x` are no multiple of n.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if x.device().is_cpu() {
             return self.on_host(x);

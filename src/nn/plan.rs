@@ -92,12 +92,15 @@ impl Plan {
 pub struct Step<'a> {
     /// Positions in the cache before this step.
     pub start: usize,
+    /// Tokens of this step.
     pub len: usize,
+    /// That of the whole sequence.
     pub plan: &'a Plan,
     /// cos and sin for this step's tokens.
     pub rotary: RotaryTable,
     /// Those of layers with a window, where they are others.
     pub windowed: Option<RotaryTable>,
+    /// Where named intermediates go, if anywhere.
     pub trace: Option<&'a Trace>,
 }
 
@@ -133,6 +136,9 @@ impl Step<'_> {
     }
 
     /// Keeps `rows` under `{prefix}.{name}` (`blk.3.attn_out`) if this run is traced.
+    ///
+    /// # Errors
+    /// As [`Trace::add`].
     pub fn trace(&self, prefix: &str, name: &str, rows: &Tensor) -> Result<()> {
         match self.trace {
             Some(trace) => trace.add(format!("{prefix}.{name}"), rows),

@@ -179,7 +179,9 @@ struct Band {
 /// Which of the two is turned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
+    /// Multiplied by what xPos has for its position.
     Query,
+    /// Divided by that.
     Key,
 }
 

@@ -16,6 +16,9 @@ pub struct Trace {
 
 impl Trace {
     /// Adds `[T, …]` rows under `name`.
+    ///
+    /// # Errors
+    /// If the rows are not as wide as those that `name` has, or are a vector.
     pub fn add(&self, name: String, rows: &Tensor) -> Result<()> {
         let mut tensors = self.tensors.lock().unwrap_or_else(|e| e.into_inner());
         let rows = match rows.rank() {

@@ -25,5 +25,5 @@ mod tests;
 pub use decode::TextStream;
 pub use gguf_write::{Held, Vocabulary, gguf_entries};
 pub use stop::StopStrings;
-pub use template::{ChatTemplate, Message, Role};
+pub use template::{ChatTemplate, Message, PromptError, PromptTemplate, Role};
 pub use tokenizer::{Specials, Tokenizer};

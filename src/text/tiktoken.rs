@@ -1,6 +1,6 @@
-//! tiktoken's rank files (`qwen.tiktoken`, `tokenizer.model` of GLM-4 and of Meta's Llama-3): a line
-//! per token, its bytes in base64 and its rank, which is also its id. Merging goes by the rank of the
-//! union; the pair that a token is merged from follows from running that on the token itself.
+//! tiktoken's rank files (`qwen.tiktoken`, `tokenizer.model` of GLM-4 and of Meta's Llama-3): a
+//! line per token, its bytes in base64 and its rank, which is also its id. Merging goes by the rank
+//! of the union; the pair that a token is merged from follows from running that on the token itself.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -81,8 +81,8 @@ impl Kind {
         }
     }
 
-    /// The marks after the ranks, where the configuration names none (`tokenization_qwen.py` of Qwen,
-    /// `tokenizer.py` of Llama 3.1).
+    /// The marks after the ranks, where the configuration names none (`tokenization_qwen.py` of
+    /// Qwen, `tokenizer.py` of Llama 3.1).
     fn marks(self) -> Vec<String> {
         let numbered = |name: &str, numbers: std::ops::Range<usize>| -> Vec<String> {
             numbers.map(|n| format!("<|{name}_{n}|>")).collect()

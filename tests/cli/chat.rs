@@ -1,23 +1,33 @@
 //! `wick chat`, through a pipe.
 
-use std::io::{Read, Write};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use serde_json::{Value, json};
 
 use crate::bed::{Ended, Speaker, ended, wick};
 
-fn chat(model: &Path, args: &[&str]) -> Child {
+fn command(model: &Path, args: &[&str]) -> Command {
     let mut command: Command = wick();
     command.args(["chat", "-m"]).arg(model).args(args);
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    command.spawn().unwrap()
+    command
+}
+
+fn chat(model: &Path, args: &[&str]) -> Child {
+    command(model, args).spawn().unwrap()
 }
 
 fn said(model: &Path, args: &[&str], input: &str) -> Ended {
-    let mut child = chat(model, args);
+    told(&mut command(model, args), input)
+}
+
+fn told(command: &mut Command, input: &str) -> Ended {
+    let mut child = command.spawn().unwrap();
     child
         .stdin
         .take()
@@ -341,4 +351,352 @@ fn a_conversation_is_not_saved_over_the_model() {
     let wanted = "is the model that is read; write to another file";
     assert!(talk.stderr.contains(wanted), "{}", talk.stderr);
     assert!(std::fs::read(&weights).unwrap() == before);
+}
+
+#[test]
+fn what_follows_a_command_that_takes_nothing_is_not_passed_over() {
+    let model = Speaker::new();
+    let args = ["-n", "2", "--ignore-eos"];
+    let talk = said(model.path(), &args, "Hi\n/undo 2\n/exit now\n/history\n");
+    for text in ["/undo stands alone", "/exit stands alone", "[user] Hi"] {
+        assert!(talk.stderr.contains(text), "{text}: {}", talk.stderr);
+    }
+}
+
+#[test]
+fn a_turn_that_cannot_be_answered_again_stays() {
+    let model = Speaker::new();
+    let file = model.path().join("long.json");
+    let question = "x".repeat(200);
+    let long = json!([
+        { "role": "user", "content": question },
+        { "role": "assistant", "content": "kept" }
+    ]);
+    std::fs::write(&file, long.to_string()).unwrap();
+    let input = format!("/load {}\n/retry\n/history\n", file.display());
+    let talk = said(model.path(), &["-c", "64", "-n", "2"], &input);
+    assert_eq!(talk.code, Some(0), "{}", talk.stderr);
+    assert!(talk.stderr.contains("taken back"), "{}", talk.stderr);
+    let kept = format!("[user] {question}\n[assistant] kept\n");
+    assert!(talk.stderr.contains(&kept), "{}", talk.stderr);
+}
+
+#[test]
+fn a_thought_that_does_not_fit_ends_its_line_and_one_that_is_cut_is_said_to_be() {
+    let model = Speaker::new();
+    let args = "-c 64 --cot zero -n 3 --ignore-eos --temp 0".split(' ');
+    let args: Vec<&str> = args.collect();
+    let begins = "Let's think step by step.";
+    // The question fits, with the words that the chain begins with it does not.
+    let input = format!("{}\nHi\n", "a".repeat(45));
+    let talk = said(model.path(), &args, &input);
+    assert!(talk.stderr.contains("taken back"), "{}", talk.stderr);
+    let answers = talk.done();
+    let second = answers.strip_prefix(&format!("{begins}\n"));
+    assert!(second.is_some_and(|a| a.starts_with(begins)), "{answers}");
+    let args = "-c 64 --cot zero --ignore-eos --temp 0".split(' ');
+    let args: Vec<&str> = args.collect();
+    let cut = said(model.path(), &args, "Hi\n");
+    assert!(cut.stderr.contains("answer is cut"), "{}", cut.stderr);
+}
+
+#[test]
+fn a_message_without_any_token_is_taken_back() {
+    let model = Speaker::new();
+    let path = model.path().join("tokenizer.json");
+    let mut tokenizer: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let vocab = tokenizer["model"]["vocab"].as_object_mut().unwrap();
+    vocab.remove("z");
+    std::fs::write(&path, tokenizer.to_string()).unwrap();
+    let args = ["--template", "plain", "-n", "2", "--ignore-eos"];
+    let talk = said(model.path(), &args, "zzz\nHi\n/history\n");
+    assert_eq!(talk.code, Some(0), "{}", talk.stderr);
+    assert!(talk.stderr.contains("no token"), "{}", talk.stderr);
+    assert!(talk.stderr.contains("\n[user] Hi\n"), "{}", talk.stderr);
+    assert!(!talk.stderr.contains("[user] zzz"), "{}", talk.stderr);
+}
+
+/// `wick chat` with what it keeps in the folder `state`.
+fn keeping(state: &Path, model: &Path, args: &[&str]) -> Command {
+    let mut command = command(model, &["-n", "2", "--ignore-eos"]);
+    command.args(args).env("XDG_STATE_HOME", state);
+    command
+}
+
+/// The file of a session.
+fn session(state: &Path, name: &str) -> PathBuf {
+    state.join("wick/sessions").join(format!("{name}.json"))
+}
+
+/// The roles and, but for the answers, the texts of a kept conversation.
+fn kept(file: &Path) -> Vec<(String, String)> {
+    let saved = std::fs::read(file).unwrap();
+    let saved: Vec<Value> = serde_json::from_slice(&saved).unwrap();
+    let text = |message: &Value, key: &str| message[key].as_str().unwrap().to_string();
+    let both = |m: &Value| match text(m, "role") {
+        role if role == "assistant" => (role, String::new()),
+        role => (role, text(m, "content")),
+    };
+    saved.iter().map(both).collect()
+}
+
+/// A kept conversation of these messages.
+fn messages(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    let both = |(role, text): &(&str, &str)| (role.to_string(), text.to_string());
+    list.iter().map(both).collect()
+}
+
+#[test]
+fn a_session_goes_on_where_it_was_left() {
+    let (model, state) = (Speaker::new(), tempfile::tempdir().unwrap());
+    let on = |args: &[&str], input: &str| {
+        let args = [&["--session", "trip"][..], args].concat();
+        let talk = told(&mut keeping(state.path(), model.path(), &args), input);
+        assert_eq!(talk.code, Some(0), "{}", talk.stderr);
+        talk.stderr
+    };
+    let file = session(state.path(), "trip");
+    let first = on(&["-s", "Be brief."], "Hi\n");
+    assert!(!first.contains("goes on"), "{first}");
+    let (system, hi) = (("system", "Be brief."), ("user", "Hi"));
+    let answer = ("assistant", "");
+    assert_eq!(kept(&file), messages(&[system, hi, answer]));
+
+    let second = on(&[], "/history\nYou?\n/show\n");
+    let shown = format!("{:<16} {}", "session", file.display());
+    for text in [
+        "session trip goes on after 1 turn\n",
+        "[system] Be brief.\n[user] Hi\n[assistant]",
+        shown.as_str(),
+    ] {
+        assert!(second.contains(text), "{text:?} is not in {second}");
+    }
+    let you = ("user", "You?");
+    let both = [system, hi, answer, you, answer];
+    assert_eq!(kept(&file), messages(&both));
+
+    let third = on(&["-s", "Be long."], "/undo\n");
+    let said = "goes on after 2 turns, with another system message\n";
+    assert!(third.contains(said), "{third}");
+    let system = ("system", "Be long.");
+    assert_eq!(kept(&file), messages(&[system, hi, answer]));
+
+    let quiet = on(&["-q"], "/reset\n");
+    assert_eq!(quiet, "");
+    assert_eq!(kept(&file), messages(&[system]));
+}
+
+#[test]
+fn a_session_is_called_by_a_plain_name() {
+    let state = tempfile::tempdir().unwrap();
+    let long = "x".repeat(51);
+    let names = ["", "..", "../a", "a/b", "/a", "a\\b", ".a", "a b"];
+    for name in names.into_iter().chain([long.as_str()]) {
+        let mut command = wick();
+        command.env("XDG_STATE_HOME", state.path());
+        command.args(["chat", "-m", "nowhere", "--session", name]);
+        let message = ended(&mut command).failed(2);
+        assert!(message.contains("--session <NAME>"), "{name}: {message}");
+    }
+    let left = std::fs::read_dir(state.path()).unwrap().count();
+    assert_eq!(left, 0, "something was made for a name that is none");
+}
+
+#[test]
+fn a_damaged_session_is_named_and_left_as_it_is() {
+    let (model, state) = (Speaker::new(), tempfile::tempdir().unwrap());
+    let file = session(state.path(), "trip");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let damaged = [
+        "",
+        "no list",
+        r#"[{"role": "user", "content": "H"#,
+        r#"[{"role": "robot", "content": "Hi"}]"#,
+        r#"[{"role": "user"}]"#,
+    ];
+    let open = || {
+        let mut command = keeping(state.path(), model.path(), &["--session", "trip"]);
+        ended(command.stdin(Stdio::null())).failed(1)
+    };
+    for text in damaged {
+        std::fs::write(&file, text).unwrap();
+        let message = open();
+        let path = file.display().to_string();
+        assert!(message.contains(&path), "{text}: {message}");
+        assert!(message.contains("move it away"), "{text}: {message}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    }
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert!(open().contains("this is no file"));
+}
+
+/// Reads what is said until a line begins so.
+fn wait_for(stderr: &mut BufReader<ChildStderr>, begin: &str) {
+    let mut line = String::new();
+    while !line.starts_with(begin) {
+        line.clear();
+        let n = stderr.read_line(&mut line).unwrap();
+        assert!(n > 0, "{begin} was not said");
+    }
+}
+
+#[test]
+fn a_killed_chat_has_kept_its_turns_and_no_two_have_the_same_session_open() {
+    let (model, state) = (Speaker::new(), tempfile::tempdir().unwrap());
+    let open = || keeping(state.path(), model.path(), &["--session", "trip"]);
+    let mut child = open().spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"Hi\n/history\n").unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    wait_for(&mut stderr, "[user] Hi");
+    let second = told(&mut open(), "").failed(1);
+    assert!(second.contains("--session trip"), "{second}");
+    assert!(second.contains("open"), "{second}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    drop(stdin);
+    let hi = messages(&[("user", "Hi"), ("assistant", "")]);
+    assert_eq!(kept(&session(state.path(), "trip")), hi);
+    // What the killed one held is free.
+    let third = told(&mut open(), "");
+    assert!(third.stderr.contains("after 1 turn"), "{}", third.stderr);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_session_that_cannot_be_written_is_said_and_fails() {
+    let (model, state) = (Speaker::new(), tempfile::tempdir().unwrap());
+    let mut child = keeping(state.path(), model.path(), &["-q", "--session", "trip"])
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"/show\n").unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    wait_for(&mut stderr, "seed");
+    std::fs::remove_dir_all(state.path().join("wick")).unwrap();
+    stdin.write_all(b"Hi\n/history\n").unwrap();
+    wait_for(&mut stderr, "--session trip: ");
+    // The chat goes on.
+    wait_for(&mut stderr, "[user] Hi");
+    drop(stdin);
+    wait_for(&mut stderr, "error: --session trip: ");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+/// `wick chat` with a shell script for an editor.
+#[cfg(unix)]
+fn editing(model: &Path, args: &[&str], script: &str) -> Command {
+    let path = model.join("editor.sh");
+    std::fs::write(&path, script).unwrap();
+    let mut command = command(model, args);
+    command
+        .args(["-n", "2", "--ignore-eos"])
+        .env("EDITOR", format!("sh {}", path.display()))
+        .env_remove("VISUAL");
+    command
+}
+
+#[test]
+#[cfg(unix)]
+fn an_edited_question_takes_the_place_of_the_last_turn() {
+    let model = Speaker::new();
+    let trace = model.path().join("trace");
+    let script = format!(
+        "cat\necho noise\nls -ld \"$(dirname \"$1\")\" > '{0}'\necho \"$1\" >> '{0}'\n\
+         test \"$(cat \"$1\")\" = You? && printf '/now\\nwhat?\\n' > \"$1\"\n",
+        trace.display()
+    );
+    let input = "Hi\nYou?\n/edit\n/history\n/stats\n";
+    let talk = told(&mut editing(model.path(), &[], &script), input);
+    assert_eq!(talk.code, Some(0), "{}", talk.stderr);
+    let said = &talk.stderr;
+    // What is left of the pipe is not the editor's, and standard output is not either.
+    assert!(said.contains("noise\n[user] Hi\n[assistant]"), "{said}");
+    assert!(said.contains("[user] /now\nwhat?\n[assistant]"), "{said}");
+    assert!(!said.contains("[user] You?"), "{said}");
+    assert!(said.contains("\n3 turns: "), "{said}");
+    assert!(!talk.stdout.contains("noise"), "{}", talk.stdout);
+    let trace = std::fs::read_to_string(trace).unwrap();
+    let (folder, file) = trace.split_once('\n').unwrap();
+    assert!(folder.starts_with("drwx------"), "{folder}");
+    let file = Path::new(file.trim_end());
+    assert!(file.is_absolute() && !file.exists(), "{}", file.display());
+    assert!(!file.parent().unwrap().exists(), "{}", file.display());
+}
+
+#[test]
+#[cfg(unix)]
+fn an_edit_that_comes_to_nothing_changes_nothing() {
+    let model = Speaker::new();
+    for (script, why) in [
+        ("true", "as it was, or empty"),
+        (": > \"$1\"", "as it was, or empty"),
+        ("printf ' \\n\\n' > \"$1\"", "as it was, or empty"),
+        ("printf 'Bye' > \"$1\"; exit 3", "exit status: 3"),
+        ("rm \"$1\"", "message.txt: No such file"),
+        ("printf '\\377' > \"$1\"", "message.txt: not UTF-8 text"),
+    ] {
+        let mut command = editing(model.path(), &[], script);
+        let talk = told(&mut command, "Hi\n/edit\n/stats\n/history\n");
+        assert_eq!(talk.code, Some(0), "{script}: {}", talk.stderr);
+        for text in [why, "nothing is changed", "\n1 turns: ", "[user] Hi\n"] {
+            let said = &talk.stderr;
+            assert!(said.contains(text), "{script}: {text:?} is not in {said}");
+        }
+    }
+    let long = "printf '%0200d' 0 > \"$1\"";
+    let mut command = editing(model.path(), &["-c", "64"], long);
+    let talk = told(&mut command, "Hi\n/edit\n/history\n");
+    let said = &talk.stderr;
+    assert!(said.contains("64 fit") && said.contains("stays"), "{said}");
+    assert!(said.contains("[user] Hi\n[assistant]"), "{said}");
+    let mut command = editing(model.path(), &[], "touch edited");
+    let talk = told(command.current_dir(model.path()), "/edit\n");
+    assert!(talk.stderr.contains("nothing to edit"), "{}", talk.stderr);
+    assert!(!model.path().join("edited").exists());
+}
+
+#[test]
+#[cfg(unix)]
+fn the_editor_is_the_one_of_the_environment() {
+    let model = Speaker::new();
+    let edited = |change: &dyn Fn(&mut Command)| {
+        let mut command = editing(model.path(), &[], "printf 'by EDITOR' > \"$1\"");
+        change(&mut command);
+        told(&mut command, "Hi\n/edit\n/history\n").stderr
+    };
+    let visual = model.path().join("visual.sh");
+    std::fs::write(&visual, "printf \"by $1\" > \"$2\"").unwrap();
+    let visual = format!("  sh  {} VISUAL ", visual.display());
+    let said = edited(&|c| {
+        c.env("VISUAL", &visual);
+    });
+    assert!(said.contains("[user] by VISUAL\n"), "{said}");
+    let said = edited(&|c| {
+        c.env("VISUAL", " ");
+    });
+    assert!(said.contains("[user] by EDITOR\n"), "{said}");
+    let said = edited(&|c| {
+        c.env("EDITOR", "/nonexistent/editor");
+    });
+    let wanted = "/nonexistent/editor cannot be started";
+    assert!(said.contains(wanted), "{said}");
+    assert!(said.contains("[user] Hi\n"), "{said}");
+    let said = edited(&|c| {
+        c.env_remove("EDITOR");
+    });
+    assert!(said.contains("set VISUAL or EDITOR"), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_session_keeps_what_is_edited() {
+    let (model, state) = (Speaker::new(), tempfile::tempdir().unwrap());
+    let args = ["--session", "trip"];
+    let mut command = editing(model.path(), &args, "printf 'Bye' > \"$1\"");
+    command.env("XDG_STATE_HOME", state.path());
+    told(&mut command, "Hi\n/edit\n").done();
+    let bye = messages(&[("user", "Bye"), ("assistant", "")]);
+    assert_eq!(kept(&session(state.path(), "trip")), bye);
 }

@@ -519,3 +519,10 @@ fn download_refuses_what_is_here_and_what_it_cannot_ask() {
         );
     }
 }
+
+#[test]
+fn bench_refuses_to_measure_nothing() {
+    let mut bench = wick();
+    let message = ended(bench.args(["bench", "-m", "nowhere", "-p", "0", "-n", "0"])).failed(2);
+    assert!(message.contains("nothing to measure"), "{message}");
+}

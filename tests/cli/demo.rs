@@ -23,6 +23,7 @@ fn every_command_that_needs_a_model_has_one_and_says_so_once() {
         speaks(&["run", "Hi", "-n", "4", "--cot", "vote:2"]),
         piped(chat, "Hi\nHi\n"),
         speaks(&["bench", "-p", "8", "-n", "4", "-r", "1"]),
+        speaks(&["bench", "-p", "8", "-n", "0", "-r", "1", "-t", "1,1"]),
     ] {
         assert_eq!(done.stderr.matches(SAID).count(), 1, "{}", done.stderr);
         assert!(!done.stdout.contains(SAID));

@@ -6,9 +6,9 @@ use anyhow::Result;
 
 use super::super::flags::DeviceName;
 use super::super::interrupt::Interrupt;
-use super::super::open::{self, Loaded};
+use super::super::open;
 use super::setting::Setting;
-use super::table::Row;
+use super::speed_row::SpeedRow;
 use crate::bench::{Floors, Load, Ratio, Samples, Speed, memory};
 use crate::nn::CacheType;
 use crate::quant::Encoding;
@@ -30,7 +30,7 @@ impl Test {
         settings: &[Setting],
         floors: &AllFloors,
         interrupt: &Interrupt,
-    ) -> Result<Vec<Row>> {
+    ) -> Result<Vec<SpeedRow>> {
         let flag = interrupt.flag();
         let mut sides = Vec::new();
         for setting in settings {
@@ -91,10 +91,16 @@ impl Test {
         }
     }
 
-    fn row(&self, setting: &Setting, kind: CacheType, samples: Samples, floors: &Floors) -> Row {
+    fn row(
+        &self,
+        setting: &Setting,
+        kind: CacheType,
+        samples: Samples,
+        floors: &Floors,
+    ) -> SpeedRow {
         let loaded = &*setting.loaded;
         let opened = &loaded.found.opened;
-        let encoding = main_encoding(loaded);
+        let encoding = setting.main_encoding();
         let multiply_adds_per_s = match encoding {
             Encoding::F32 | Encoding::F16 | Encoding::BF16 => floors.f32_per_s,
             _ => floors.int8_per_s,
@@ -113,7 +119,7 @@ impl Test {
                 (None, Some(share(each, multiply_adds_per_s)))
             }
         };
-        Row {
+        SpeedRow {
             setting: setting.wanted.label.clone(),
             model: open::short_name(&loaded.found.name),
             size: loaded.model.weight_bytes() as u64,
@@ -136,15 +142,4 @@ impl Test {
             ratio: None,
         }
     }
-}
-
-/// The encoding that most weights are kept in.
-fn main_encoding(loaded: &Loaded) -> Encoding {
-    let mut counts = BTreeMap::new();
-    for (name, info) in loaded.found.opened.weights.tensors() {
-        let encoding = loaded.storage.encoding(info.encoding, &info.shape, name);
-        *counts.entry(encoding).or_insert(0) += info.len();
-    }
-    let main = counts.into_iter().max_by_key(|&(_, n)| n);
-    main.map_or(Encoding::F32, |(encoding, _)| encoding)
 }

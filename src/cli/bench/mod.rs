@@ -1,11 +1,16 @@
-//! `wick bench`: how fast prompts are read and answers made.
+//! `wick bench`: how fast prompts are read and answers made, and how well a text is predicted.
 
 mod measure;
+mod perplexity;
+mod perplexity_row;
 mod setting;
+mod speed_row;
 mod table;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::iter;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -19,11 +24,11 @@ use super::flags::{CacheArg, DeviceName, HubArgs, LoadArgs, ModelArgs, Quant};
 use super::interrupt::Interrupt;
 use super::ui::Ui;
 use super::{open, threads};
-use crate::bench::{Floors, Load};
+use crate::bench::{Floors, Load, Windows};
 use crate::memory;
 use crate::quant::Isa;
 
-/// Measure the speed of prompts and of generation
+/// Measure the speed of prompts and of generation, or the perplexity of a text
 #[derive(Debug, Args)]
 #[command(
     after_help = "Every comma list makes a grid. `reached` is the part of what this machine \
@@ -33,7 +38,14 @@ use crate::quant::Isa;
                   billions of multiply-adds per second), others with that of f32.\n\
                   --against alternates two settings and prints how many times as fast the first \
                   is: the geometric mean of the pairs' ratios, with a 95 % interval (Student's t \
-                  on their logarithms)."
+                  on their logarithms).\n\
+                  --perplexity prints exp of the mean negative log-likelihood of a token, as \
+                  llama.cpp's llama-perplexity does: over windows of -c tokens that do not \
+                  overlap, BOS first in each where the tokenizer adds it, the second half of each \
+                  scored; of a text shorter than two windows all tokens but the first, in one. \
+                  With --against also how far the second setting is from the first: the mean KL \
+                  divergence (nats), ln of the second's perplexity over the first's, and how often \
+                  both hold the same token likeliest. All with their standard errors."
 )]
 pub struct BenchArgs {
     /// A folder, a .gguf, a .safetensors, a card's name or a hub id
@@ -95,19 +107,61 @@ pub struct BenchArgs {
     /// "--quant int8", "--cache-type f32", "--isa avx2", "-m MODEL")
     #[arg(long, value_name = "MODEL|FLAGS", allow_hyphen_values = true)]
     against: Option<String>,
+    /// Measure the perplexity of this text (UTF-8, at most 16 MiB) instead of speeds
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["n_prompt", "n_gen", "n_depth", "repetitions"]
+    )]
+    perplexity: Option<PathBuf>,
+    /// Tokens of a window of --perplexity [default: 512, or the model's context where that is
+    /// shorter]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        requires = "perplexity",
+        value_parser = window
+    )]
+    ctx_size: Option<usize>,
     #[command(flatten)]
     hub: HubArgs,
 }
 
+/// Reads the length of a window.
+fn window(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(n) if n >= Windows::SHORTEST => Ok(n),
+        _ => Err(format!(
+            "a number from {} on is wanted, for a shorter window has no token to score; leave --ctx-size out for 512",
+            Windows::SHORTEST
+        )),
+    }
+}
+
 pub fn run(args: &BenchArgs, ui: &Ui) -> Result<()> {
+    match &args.perplexity {
+        Some(file) => perplexity::run(args, file, ui),
+        None => speeds(args, ui),
+    }
+}
+
+/// Measures how fast prompts are read and answers made.
+fn speeds(args: &BenchArgs, ui: &Ui) -> Result<()> {
     if args.repetitions == 0 {
         return Err(usage("--repetitions 0: at least one is needed"));
+    }
+    let loads = loads(args);
+    if loads.is_empty() {
+        return Err(usage(
+            "--n-prompt 0 and --n-gen 0: there is nothing to measure; give one of them a length",
+        ));
     }
     let groups = wanted(args, ui)?;
     for one in groups.iter().flatten() {
         one.check()?;
     }
-    let loads = loads(args);
     let interrupt = Interrupt::install()?;
     // Measured before a model is there, so that the buffer does not count as the model's.
     let mut floors = BTreeMap::new();
@@ -148,6 +202,23 @@ pub fn run(args: &BenchArgs, ui: &Ui) -> Result<()> {
 
 /// What is to be measured, what alternates side by side.
 fn wanted(args: &BenchArgs, ui: &Ui) -> Result<Vec<Vec<Wanted>>> {
+    if args.against.is_some() {
+        let (first, other) = pair(args, one_thread_count(args, "--against")?, ui)?;
+        return Ok(vec![iter::once(first).chain(other).collect()]);
+    }
+    let count = threads::number(args.threads.first().copied())?;
+    let (first, _) = pair(args, count, ui)?;
+    let others = args.threads.iter().skip(1).map(|&n| -> Result<Wanted> {
+        let threads = threads::number(Some(n))?;
+        let first = first.clone();
+        Ok(Wanted { threads, ..first })
+    });
+    let all = iter::once(Ok(first.clone())).chain(others);
+    all.map(|one| Ok(vec![one?])).collect()
+}
+
+/// The setting that the flags ask for, with so many threads, and the one that --against asks for.
+fn pair(args: &BenchArgs, threads: usize, ui: &Ui) -> Result<(Wanted, Option<Wanted>)> {
     let load = LoadArgs {
         quant: args.quant,
         dtype: None,
@@ -162,28 +233,27 @@ fn wanted(args: &BenchArgs, ui: &Ui) -> Result<Vec<Vec<Wanted>>> {
         hub: args.hub.clone(),
         load: load.clone(),
     };
-    let with = |threads: usize| -> Result<Wanted> {
-        Ok(Wanted {
-            label: String::new(),
-            model: open::named(&model, ui)?.to_string(),
-            load: load.clone(),
-            threads,
-            cache_type: args.cache_type,
-            isa: Isa::best(),
-        })
+    let first = Wanted {
+        label: String::new(),
+        model: open::named(&model, ui)?.to_string(),
+        load,
+        threads,
+        cache_type: args.cache_type,
+        isa: Isa::best(),
     };
-    match (&args.against, args.threads.as_slice()) {
-        (None, []) => Ok(vec![vec![with(threads::number(None)?)?]]),
-        (None, list) => {
-            let one = |&n| Ok(vec![with(threads::number(Some(n))?)?]);
-            list.iter().map(one).collect()
-        }
-        (Some(text), [] | [_]) => {
-            let first = with(threads::number(args.threads.first().copied())?)?;
-            let other = first.changed(text)?;
-            Ok(vec![vec![first, other]])
-        }
-        (Some(_), _) => Err(usage("--against takes one number of threads, not a list")),
+    let other = args.against.as_deref().map(|text| first.changed(text));
+    let other = other.transpose()?;
+    Ok((first, other))
+}
+
+/// The number of threads, for what takes no list of them.
+fn one_thread_count(args: &BenchArgs, flag: &str) -> Result<usize> {
+    match args.threads.as_slice() {
+        [] => threads::number(None),
+        &[n] => threads::number(Some(n)),
+        _ => Err(usage(format!(
+            "{flag} takes one number of threads, not a list"
+        ))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One side of a measurement: a model and how it runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -7,14 +8,16 @@ use clap::Parser;
 
 use super::super::dashed;
 use super::super::exit::usage;
+use super::super::figures::bytes;
 use super::super::flags::{CacheArg, ContextArgs, HubArgs, LoadArgs, Quant};
-use super::super::open::{self, Loaded};
+use super::super::open::{self, Found, Loaded};
 use super::super::ui::Ui;
 use super::super::{settings, threads};
 use crate::arch::Structure;
 use crate::bench::Load;
+use crate::memory;
 use crate::nn::CacheType;
-use crate::quant::Isa;
+use crate::quant::{Encoding, Isa};
 
 /// What a user asks for, nothing loaded yet.
 #[derive(Clone)]
@@ -88,34 +91,51 @@ impl Wanted {
 
     /// Refuses what suits no model, before one is fetched.
     pub fn check(&self) -> Result<()> {
-        open::check_device(&self.load, &self.context(None))
+        open::check_device(&self.load, &self.context())
     }
 
-    fn context(&self, ctx_size: Option<usize>) -> ContextArgs {
+    fn context(&self) -> ContextArgs {
         ContextArgs {
-            ctx_size,
+            ctx_size: None,
             cache_type: self.cache_type,
         }
     }
 
     /// Whether both need the same weights in memory.
-    fn shares_weights(&self, other: &Self) -> bool {
+    pub fn shares_weights(&self, other: &Self) -> bool {
         self.model == other.model && self.load.quant == other.load.quant
     }
 
     /// Loads the model, unless `before` has it.
     pub fn load(self, hub: &HubArgs, before: Option<&Setting>, ui: &Ui) -> Result<Setting> {
-        let loaded = match before {
-            Some(before) if self.shares_weights(&before.wanted) => before.loaded.clone(),
-            _ => {
-                let load = || open::load(&self.model, hub, &self.load, ui);
-                Arc::new(threads::with(self.threads, load)??)
-            }
-        };
-        Ok(Setting {
+        match before {
+            Some(before) if self.shares_weights(&before.wanted) => Ok(self.sharing(before)),
+            _ => Ok(self.load_new(hub, ui, |_| Ok(()))?.0),
+        }
+    }
+
+    /// Loads the model once `look` has seen what was found and does not refuse it.
+    pub fn load_new<T: Send>(
+        self,
+        hub: &HubArgs,
+        ui: &Ui,
+        look: impl FnOnce(&Found) -> Result<T> + Send,
+    ) -> Result<(Setting, T)> {
+        let load = || open::load_after(&self.model, hub, &self.load, ui, look);
+        let (loaded, seen) = threads::with(self.threads, load)??;
+        let setting = Setting {
             wanted: self,
-            loaded,
-        })
+            loaded: Arc::new(loaded),
+        };
+        Ok((setting, seen))
+    }
+
+    /// This setting with the weights of `other`, which it shares.
+    pub fn sharing(self, other: &Setting) -> Setting {
+        Setting {
+            wanted: self,
+            loaded: other.loaded.clone(),
+        }
     }
 }
 
@@ -174,10 +194,47 @@ impl Setting {
                 "{tokens} tokens are more than the model's context of {limit}; lower --n-prompt, --n-gen or --n-depth"
             );
         }
-        let context = self.wanted.context(Some(tokens.saturating_add(2)));
-        let cache_type = settings::cache_type(&context, opened, self.loaded.storage);
-        settings::context(&context, opened, cache_type)?;
-        Ok(cache_type)
+        let flags = "--n-prompt, --n-gen or --n-depth";
+        self.cache_for(tokens.saturating_add(2), flags)
+    }
+
+    /// The type of a KV cache for `tokens` tokens, which `flags` ask for.
+    ///
+    /// # Errors
+    /// If the machine's memory does not hold so many.
+    pub fn cache_for(&self, tokens: usize, flags: &str) -> Result<CacheType> {
+        let Loaded { found, storage, .. } = &*self.loaded;
+        let kind = settings::cache_type(&self.wanted.context(), &found.opened, *storage);
+        let each = memory::cache_bytes_per_token(&found.opened.spec, kind);
+        let needed = each.saturating_mul(tokens as u64);
+        match memory::all() {
+            Some(all) if needed > all => bail!(
+                "the KV cache of {tokens} tokens takes {}, and this machine has {} of memory; lower {flags}",
+                bytes(needed),
+                bytes(all)
+            ),
+            _ => Ok(kind),
+        }
+    }
+
+    /// What tells this setting from another: its flags, or else its model.
+    pub fn name(&self) -> &str {
+        match self.wanted.label.as_str() {
+            "" => &self.wanted.model,
+            label => label,
+        }
+    }
+
+    /// The encoding that most weights are kept in.
+    pub fn main_encoding(&self) -> Encoding {
+        let Loaded { found, storage, .. } = &*self.loaded;
+        let mut counts = BTreeMap::new();
+        for (name, info) in found.opened.weights.tensors() {
+            let encoding = storage.encoding(info.encoding, &info.shape, name);
+            *counts.entry(encoding).or_insert(0) += info.len();
+        }
+        let main = counts.into_iter().max_by_key(|&(_, n)| n);
+        main.map_or(Encoding::F32, |(encoding, _)| encoding)
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Command {
     Undo,
     /// Answer the last turn again.
     Retry,
+    /// Change the last question in an editor and answer it again.
+    Edit,
     Save(PathBuf),
     Load(PathBuf),
 }
@@ -37,15 +39,19 @@ pub const HELP: &str = "\
 /history          the conversation
 /undo             forget the last turn
 /retry            answer the last turn again
+/edit             change the last question in your editor ($VISUAL or $EDITOR), and answer that
 /reset            forget the conversation
 /save FILE        write the conversation as JSON
 /load FILE        go on with a conversation
 /exit             leave (also Ctrl-D)";
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "help", "exit", "quit", "reset", "system", "set", "show", "stats", "history", "undo", "retry",
-    "save", "load",
+    "edit", "save", "load",
 ];
+
+/// What may be followed by something; for help it does not matter.
+const WITH_VALUE: [&str; 5] = ["help", "system", "set", "save", "load"];
 
 impl Command {
     /// `None` for what is said to the model; an error for a command that does not exist.
@@ -59,6 +65,11 @@ impl Command {
     }
 
     fn named(name: &str, value: &str) -> Result<Self, String> {
+        if !value.is_empty() && NAMES.contains(&name) && !WITH_VALUE.contains(&name) {
+            return Err(format!(
+                "/{name} stands alone on its line; // begins what is said to the model with a /"
+            ));
+        }
         let file = || match value {
             "" => Err(format!("/{name} FILE: a file is wanted")),
             path => Ok(PathBuf::from(path)),
@@ -80,6 +91,7 @@ impl Command {
             "history" => Self::History,
             "undo" => Self::Undo,
             "retry" => Self::Retry,
+            "edit" => Self::Edit,
             "save" => Self::Save(file()?),
             "load" => Self::Load(file()?),
             _ => {
@@ -113,5 +125,8 @@ mod tests {
         let wrong = Command::parse("/hlep").unwrap().unwrap_err();
         assert!(wrong.contains("/help"), "{wrong}");
         assert!(Command::parse("/save").unwrap().is_err());
+        let two = Command::parse("/undo 2").unwrap().unwrap_err();
+        assert!(two.contains("/undo stands alone"), "{two}");
+        assert_eq!(Command::parse("/help set"), Some(Ok(Command::Help)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::super::prompt::read_text;
@@ -20,7 +20,7 @@ struct Saved {
 /// The largest conversation that is read.
 const LARGEST: u64 = 16 << 20;
 
-/// Writes a conversation, not over one of the `model` files.
+/// Writes a conversation, not over one of the `model` files, and none that would not be read again.
 pub fn save(messages: &[Message], path: &Path, model: &[PathBuf]) -> Result<()> {
     check_not_read(path, model)?;
     let saved = messages.iter().map(|m| Saved {
@@ -28,6 +28,12 @@ pub fn save(messages: &[Message], path: &Path, model: &[PathBuf]) -> Result<()> 
         content: m.content.clone(),
     });
     let text = serde_json::to_string_pretty(&saved.collect::<Vec<_>>())?;
+    ensure!(
+        text.len() as u64 <= LARGEST,
+        "{}: the conversation takes {} bytes, of which {LARGEST} can be read again; /undo or /reset makes it shorter",
+        path.display(),
+        text.len()
+    );
     replace(path, text.as_bytes()).with_context(|| path.display().to_string())
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -75,7 +75,11 @@ fn behavior() -> Option<Behavior> {
 /// Lines without an editor. Another thread waits for them, so that Ctrl-C, which is a signal here
 /// and no key, is heard meanwhile.
 pub struct Plain {
+    /// Asks for a line. None is read before: what runs between two lines may read the terminal.
+    wanted: Sender<()>,
     lines: Receiver<Result<Input>>,
+    /// Whether a line is asked for that has not come yet.
+    is_asked: bool,
     interrupt: Interrupt,
 }
 
@@ -87,9 +91,10 @@ impl Plain {
         mut next: impl FnMut() -> Result<Input> + Send + 'static,
         interrupt: &Interrupt,
     ) -> Self {
-        let (sender, lines) = mpsc::sync_channel(0);
+        let (wanted, asked) = mpsc::channel();
+        let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
-            loop {
+            for () in asked {
                 let read = next();
                 let is_last = !matches!(read, Ok(Input::Text(_)));
                 if sender.send(read).is_err() || is_last {
@@ -98,12 +103,14 @@ impl Plain {
             }
         });
         Self {
+            wanted,
             lines,
+            is_asked: false,
             interrupt: interrupt.clone(),
         }
     }
 
-    fn read(&self, prompt: &str) -> Result<Input> {
+    fn read(&mut self, prompt: &str) -> Result<Input> {
         // One that came before the prompt was not meant for it.
         self.interrupt.take();
         let say = |text: &str| {
@@ -111,12 +118,19 @@ impl Plain {
             let _ = io::stderr().write_all(text.as_bytes());
         };
         say(prompt);
+        if !self.is_asked {
+            // After the last line nobody hears it, and the next one is the end.
+            self.is_asked = self.wanted.send(()).is_ok();
+        }
         loop {
             let input = match self.lines.recv_timeout(PATIENCE) {
                 Err(RecvTimeoutError::Timeout) if self.interrupt.take() => Ok(Input::Empty),
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => Ok(Input::End),
-                Ok(read) => read,
+                Ok(read) => {
+                    self.is_asked = false;
+                    read
+                }
             };
             if let Ok(Input::Empty | Input::End) = input {
                 // Neither key ends the line that it is typed on.
@@ -138,8 +152,8 @@ mod tests {
         let interrupt = Interrupt::default();
         let (keys, typed) = mpsc::channel();
         let next = move || Ok(typed.recv().map_or(Input::End, Input::Text));
-        let plain = Plain::new(next, &interrupt);
-        let read = || plain.read("").unwrap();
+        let mut plain = Plain::new(next, &interrupt);
+        let mut read = || plain.read("").unwrap();
         keys.send("a".to_string()).unwrap();
         assert_eq!(read(), Input::Text("a".into()));
         // Again and again, for one that comes before the prompt does not count.
@@ -159,5 +173,19 @@ mod tests {
         assert_eq!(read(), Input::Text("b".into()));
         drop(keys);
         assert_eq!([read(), read()], [Input::End, Input::End]);
+    }
+
+    #[test]
+    fn the_terminal_is_not_read_while_no_line_is_wanted() {
+        let (sender, reads) = mpsc::channel();
+        let next = move || {
+            sender.send(()).unwrap();
+            Ok(Input::Text("a".to_string()))
+        };
+        let mut plain = Plain::new(next, &Interrupt::default());
+        assert_eq!(plain.read("").unwrap(), Input::Text("a".into()));
+        assert_eq!(reads.recv(), Ok(()));
+        let more = reads.recv_timeout(PATIENCE * 4);
+        assert_eq!(more, Err(RecvTimeoutError::Timeout));
     }
 }

@@ -1,9 +1,12 @@
 //! `wick chat`: a conversation, its KV cache kept between the turns.
 
 mod command;
+mod edit;
 mod file;
+mod folder;
 mod lines;
 mod reader;
+mod session_file;
 mod setting;
 mod talk;
 
@@ -12,6 +15,7 @@ use clap::Args;
 
 use self::command::Command;
 use self::reader::{Input, Reader};
+use self::session_file::{SessionFile, SessionName};
 use self::talk::Talk;
 use super::flags::{AnswerArgs, ContextArgs, ModelArgs, SamplingArgs};
 use super::interrupt::Interrupt;
@@ -32,6 +36,9 @@ pub struct ChatArgs {
     context: ContextArgs,
     #[command(flatten)]
     answer: AnswerArgs,
+    /// Keep the chat on disk under this name, and go on with what is kept under it
+    #[arg(long, value_name = "NAME")]
+    session: Option<SessionName>,
     #[command(flatten)]
     sampling: SamplingArgs,
 }
@@ -48,13 +55,14 @@ impl ChatArgs {
 
 pub fn run(args: &ChatArgs, ui: &Ui) -> Result<()> {
     args.check()?;
+    let session = args.session.as_ref().map(SessionFile::open).transpose()?;
     let name = open::named(&args.model, ui)?;
     let interrupt = Interrupt::install()?;
     let n = threads::number(args.model.load.threads)?;
     threads::with(n, || {
         let loaded = open::load(name, &args.model.hub, &args.model.load, ui)?;
         let reader = Reader::open(&interrupt, ui)?;
-        let talk = Talk::new(args, loaded, interrupt.clone(), *ui)?;
+        let talk = Talk::new(args, loaded, session, interrupt.clone(), *ui)?;
         // At the keyboard one leaves by the prompt, also where Ctrl-C comes just before it; a pipe
         // has none.
         let _soft = reader.is_interactive().then(|| interrupt.softly());
@@ -72,14 +80,14 @@ fn converse(mut talk: Talk, mut reader: Reader) -> Result<()> {
             Input::Text(text) if text.trim().is_empty() => continue,
             Input::Text(text) => text,
             Input::Empty => continue,
-            Input::End => return Ok(()),
+            Input::End => return talk.end(),
         };
         match Command::parse(&text) {
             None => talk.say(
                 text.strip_prefix("//")
                     .map_or(text.clone(), |t| format!("/{t}")),
             )?,
-            Some(Ok(Command::Exit)) => return Ok(()),
+            Some(Ok(Command::Exit)) => return talk.end(),
             Some(Ok(command)) => talk.command(command)?,
             Some(Err(message)) => talk.ui().reply(&message),
         }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::super::interrupt::Interrupt;
 use super::super::ui::Ui;
+use super::folder::state_folder;
 use super::lines::Lines;
 
 /// Where turns come from.
@@ -24,8 +25,8 @@ pub enum Input {
     End,
 }
 
-/// The longest line of a pipe.
-const LONGEST: u64 = 16 << 20;
+/// The longest line of a pipe, and the longest text of an editor.
+pub const LONGEST: u64 = 16 << 20;
 
 impl Reader {
     /// The keyboard if standard input is a terminal.
@@ -140,7 +141,8 @@ impl Keyboard {
             if let Some(folder) = path.parent() {
                 let _ = std::fs::create_dir_all(folder);
             }
-            let _ = editor.save_history(path);
+            // What other chats have added meanwhile stays.
+            let _ = editor.append_history(path);
         }
     }
 }
@@ -183,16 +185,6 @@ fn add_line(text: &mut String, block: &mut bool, line: &str) -> bool {
             false
         }
     }
-}
-
-/// Where programs keep what outlives them (XDG_STATE_HOME).
-fn state_folder() -> Option<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
-    let state = var("XDG_STATE_HOME")
-        .or_else(|| var("LOCALAPPDATA"))
-        .map(PathBuf::from);
-    let home = || var("HOME").map(|home| PathBuf::from(home).join(".local/state"));
-    Some(state.or_else(home)?.join("wick"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The conversation: its messages, its session, and what commands do to them.
+//! The conversation: its messages, its session, and how a turn is answered.
 
-use std::fmt::Write as _;
+mod commands;
 
 use anyhow::{Context, Result};
 
@@ -13,9 +13,7 @@ use super::super::thinker::Thinker;
 use super::super::ui::Ui;
 use super::super::{cot, figures, run, settings};
 use super::ChatArgs;
-use super::command::{Command, HELP};
-use super::file;
-use super::setting::Settings;
+use super::session_file::SessionFile;
 use crate::Error;
 use crate::generate::{Cot, FinishReason, Limits, Sampler, Session};
 use crate::text::{ChatTemplate, Message, Role, Specials, Tokenizer};
@@ -28,6 +26,8 @@ pub struct Talk {
     session: Session,
     interrupt: Interrupt,
     messages: Vec<Message>,
+    /// Where the messages are kept, with --session.
+    file: Option<SessionFile>,
     sampling: SamplingArgs,
     limits: Limits,
     stops: Vec<String>,
@@ -46,8 +46,22 @@ struct Stats {
     all: figures::Timings,
 }
 
+/// What becomes of a turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Answered,
+    /// It has no answer, and why is said: the conversation is to be as if nothing had been asked.
+    TakenBack,
+}
+
 impl Talk {
-    pub fn new(args: &ChatArgs, loaded: Loaded, interrupt: Interrupt, ui: Ui) -> Result<Self> {
+    pub fn new(
+        args: &ChatArgs,
+        loaded: Loaded,
+        file: Option<SessionFile>,
+        interrupt: Interrupt,
+        ui: Ui,
+    ) -> Result<Self> {
         let mut texts = Texts::open(&loaded.found, args.answer.template.as_deref())?;
         let tokenizer = texts.tokenizer(&loaded.found)?.clone();
         let template = match texts.template.take() {
@@ -69,9 +83,9 @@ impl Talk {
                 template: None,
             },
         )?;
-        let system = args.answer.system.iter();
         Ok(Self {
-            messages: system.map(|s| Message::new(Role::System, s)).collect(),
+            messages: beginning(file.as_ref(), args.answer.system.as_deref(), &ui),
+            file,
             limits,
             session,
             tokenizer,
@@ -103,17 +117,53 @@ impl Talk {
 
     /// A turn. What does not fit or fails is taken back, and the chat goes on.
     pub fn say(&mut self, text: String) -> Result<()> {
-        self.messages.push(Message::new(Role::User, text));
-        self.answer()
+        self.ask(self.messages.len(), text)
     }
 
-    /// Answers the last message; Ctrl-C stops that from its beginning on.
-    fn answer(&mut self) -> Result<()> {
+    /// Asks `text` in place of the messages from `at` on, which come back if it gets no answer.
+    /// Ctrl-C stops that softly from its beginning on until it is kept.
+    fn ask(&mut self, at: usize, text: String) -> Result<()> {
         let _soft = self.interrupt.softly();
-        match self.cot {
+        let replaced = self.messages.split_off(at);
+        self.messages.push(Message::new(Role::User, text));
+        let turn = match self.cot {
             Some(cot) => self.think(cot),
             None => self.speak(),
+        };
+        if turn? == Turn::TakenBack {
+            self.messages.truncate(at);
+            if !replaced.is_empty() {
+                self.ui.reply("(the turn that was there stays)");
+            }
+            self.messages.extend(replaced);
         }
+        self.keep();
+        Ok(())
+    }
+
+    /// Writes what --session keeps. A failure is said, and the next turn tries again.
+    fn keep(&mut self) {
+        if let Err(e) = self.write() {
+            self.ui.reply(&format!(
+                "{e:#}; the last turns are not kept there (/save FILE writes them elsewhere)"
+            ));
+        }
+    }
+
+    fn write(&mut self) -> Result<()> {
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        let model = self.loaded.found.opened.weights.checkpoint().files();
+        file.write(&self.messages, &model)
+    }
+
+    /// Ends the chat.
+    ///
+    /// # Errors
+    /// What --session keeps cannot be written.
+    pub fn end(&mut self) -> Result<()> {
+        self.write()
     }
 
     /// Another seed for each turn, all repeatable from the one that was set.
@@ -122,15 +172,22 @@ impl Talk {
         self.seed.wrapping_add(turns)
     }
 
+    /// The conversation as the model gets it, at least one token.
+    fn prompt(&self) -> Result<Vec<u32>, Error> {
+        let text = self.template.render(&self.messages, true)?;
+        let ids = self.tokenizer.encode_prompt(&text, Specials::Parse)?;
+        let nothing = "the message spells no token of the model's vocabulary";
+        match ids.is_empty() {
+            true => Err(Error::Text(nothing.to_string())),
+            false => Ok(ids),
+        }
+    }
+
     /// Answers the last message at once.
-    fn speak(&mut self) -> Result<()> {
-        let ids = self
-            .template
-            .render(&self.messages, true)
-            .and_then(|text| self.tokenizer.encode_prompt(&text, Specials::Parse));
-        let ids = match ids {
+    fn speak(&mut self) -> Result<Turn> {
+        let ids = match self.prompt() {
             Ok(ids) => ids,
-            Err(e) => return self.take_back(&e),
+            Err(e) => return Ok(self.take_back(&e)),
         };
         let found = &self.loaded.found;
         let sampling = settings::sampling(&self.sampling, &found.opened, found.card)?;
@@ -145,33 +202,23 @@ impl Talk {
         });
         let answer = match done {
             Ok(answer) => answer,
-            Err(e) => match e.downcast_ref() {
-                Some(full @ Error::ContextFull { .. }) => return self.take_back(full),
-                _ => return Err(e),
-            },
+            Err(e) => return self.failed(e),
         };
         out.end_line()?;
-        match answer.finish {
-            FinishReason::Interrupted if answer.ids.is_empty() => {
-                self.stopped_before_answer();
-                return Ok(());
-            }
-            FinishReason::ContextFull => self.ui.note(
-                "the answer is cut: the context is full; /undo, /reset, or a larger --ctx-size",
-            ),
-            FinishReason::Interrupted => self.ui.line("(stopped)"),
-            _ => {}
+        if answer.finish == FinishReason::Interrupted && answer.ids.is_empty() {
+            return Ok(self.stopped_before_answer());
         }
+        self.say_why_it_ended(answer.finish);
         self.messages
             .push(Message::new(Role::Assistant, answer.text));
         self.stats.add(answer.timings);
-        Ok(())
+        Ok(Turn::Answered)
     }
 
     /// Answers the last message after thinking; the chain that counts becomes the answer.
-    fn think(&mut self, cot: Cot) -> Result<()> {
-        if let Err(e) = self.template.render(&self.messages, true) {
-            return self.take_back(&e);
+    fn think(&mut self, cot: Cot) -> Result<Turn> {
+        if let Err(e) = self.prompt() {
+            return Ok(self.take_back(&e));
         }
         let found = &self.loaded.found;
         let thinker = Thinker {
@@ -192,157 +239,79 @@ impl Talk {
         let mut out = Output::new();
         let mut print = |piece: &str| Ok(out.text(piece)?);
         let done = thinker.think(&mut self.session, &last.content, &render, &mut print);
+        // Also where it failed: the first words may be there.
+        out.end_line()?;
         let thought = match done {
             Ok(thought) => thought,
-            Err(e) => match e.downcast_ref() {
-                Some(full @ Error::ContextFull { .. }) => return self.take_back(full),
-                _ => return Err(e),
-            },
+            Err(e) => return self.failed(e),
         };
-        out.end_line()?;
-        let finish = thought.chains.last().map(|chain| chain.finish_reason);
-        if finish == Some(FinishReason::Interrupted) {
-            if thought.timings.tokens == 0 {
-                self.stopped_before_answer();
-                return Ok(());
-            }
-            self.ui.line("(stopped)");
+        let finish = match thought.chains.last().map(|chain| chain.finish_reason) {
+            Some(FinishReason::Interrupted) => FinishReason::Interrupted,
+            _ => thought.chosen().finish_reason,
+        };
+        if finish == FinishReason::Interrupted && thought.timings.tokens == 0 {
+            return Ok(self.stopped_before_answer());
         }
+        self.say_why_it_ended(finish);
         cot::report(&thought, &self.ui);
         let text = thought.chosen().text.clone();
         self.messages.push(Message::new(Role::Assistant, text));
         self.stats.add(thought.timings);
-        Ok(())
+        Ok(Turn::Answered)
     }
 
-    /// Forgets the last message, which could not be answered.
-    fn take_back(&mut self, why: &Error) -> Result<()> {
-        self.messages.pop();
+    /// Says why an answer ended, where that was not as it should be.
+    fn say_why_it_ended(&self, finish: FinishReason) {
+        match finish {
+            FinishReason::ContextFull => self.ui.note(
+                "the answer is cut: the context is full; /undo, /reset, or a larger --ctx-size",
+            ),
+            FinishReason::Interrupted => self.ui.line("(stopped)"),
+            FinishReason::Stop | FinishReason::Length => {}
+        }
+    }
+
+    /// What becomes of a turn that failed. One that is too long is no end of the chat.
+    fn failed(&self, error: anyhow::Error) -> Result<Turn> {
+        match error.downcast_ref() {
+            Some(full @ Error::ContextFull { .. }) => Ok(self.take_back(full)),
+            _ => Err(error),
+        }
+    }
+
+    /// Says why the last message cannot be answered.
+    fn take_back(&self, why: &Error) -> Turn {
         self.ui.reply(&format!(
             "note: {why}; that turn is taken back (/reset begins anew, /undo forgets the one before)"
         ));
-        Ok(())
+        Turn::TakenBack
     }
 
-    /// Forgets the last message, of which Ctrl-C stopped the reading: it has no answer to keep.
-    fn stopped_before_answer(&mut self) {
-        self.messages.pop();
+    /// Ctrl-C stopped the reading of the last message: it has no answer to keep.
+    fn stopped_before_answer(&self) -> Turn {
         self.ui
             .reply("(stopped before the answer; that turn is taken back)");
+        Turn::TakenBack
     }
+}
 
-    /// Carries a command out; one that fails changes nothing and is said.
-    pub fn command(&mut self, command: Command) -> Result<()> {
-        let done = match command {
-            Command::Retry => return self.retry(),
-            Command::Help => {
-                self.ui.reply(HELP);
-                Ok(())
-            }
-            Command::Exit => Ok(()),
-            Command::Reset => {
-                self.messages.retain(|m| m.role == Role::System);
-                Ok(())
-            }
-            Command::System(text) => {
-                self.messages.clear();
-                self.messages
-                    .extend(text.map(|t| Message::new(Role::System, t)));
-                Ok(())
-            }
-            Command::Set(name, value) => self.set(&name, &value),
-            Command::Show => self.show(),
-            Command::Stats => {
-                self.ui.reply(&self.stats.text(&self.session));
-                Ok(())
-            }
-            Command::History => {
-                self.ui.reply(&self.history());
-                Ok(())
-            }
-            Command::Undo => self.undo(),
-            Command::Save(path) => {
-                let model = self.loaded.found.opened.weights.checkpoint().files();
-                file::save(&self.messages, &path, &model)
-            }
-            Command::Load(path) => file::load(&path).map(|messages| self.messages = messages),
-        };
-        if let Err(e) = done {
-            self.ui.reply(&format!("{e:#}"));
+/// What a chat begins with: what `file` keeps, with the system message of the flags where they give
+/// one. Says what goes on.
+fn beginning(file: Option<&SessionFile>, system: Option<&str>, ui: &Ui) -> Vec<Message> {
+    let mut messages = file.map(SessionFile::messages).unwrap_or_default();
+    let mut change = "";
+    if let Some(system) = system {
+        let system = Message::new(Role::System, system);
+        if messages.first() != Some(&system) {
+            change = ", with another system message";
         }
-        Ok(())
+        messages.retain(|m| m.role != Role::System);
+        messages.insert(0, system);
     }
-
-    fn undo(&mut self) -> Result<()> {
-        let last = self.messages.iter().rposition(|m| m.role == Role::User);
-        let last = last.context("there is nothing to undo")?;
-        self.messages.truncate(last);
-        Ok(())
+    if let Some(goes_on) = file.and_then(SessionFile::goes_on) {
+        ui.note(format!("{goes_on}{change}"));
     }
-
-    fn retry(&mut self) -> Result<()> {
-        match self.messages.iter().rposition(|m| m.role == Role::User) {
-            Some(last) => {
-                self.messages.truncate(last + 1);
-                self.answer()
-            }
-            None => {
-                self.ui.reply("there is nothing to answer again");
-                Ok(())
-            }
-        }
-    }
-
-    fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        let mut changed = Settings {
-            sampling: self.sampling.clone(),
-            max_tokens: self.limits.max_tokens,
-        };
-        changed.set(name, value)?;
-        settings::check(&changed.sampling)?;
-        cot::check_temperature(self.cot, changed.sampling.temp)?;
-        if name == "seed" {
-            self.seed = settings::seed(&changed.sampling);
-            self.turns_before_seed = self.stats.turns;
-        }
-        self.sampling = changed.sampling;
-        self.limits.max_tokens = changed.max_tokens;
-        Ok(())
-    }
-
-    fn show(&self) -> Result<()> {
-        let found = &self.loaded.found;
-        let s = settings::sampling(&self.sampling, &found.opened, found.card)?;
-        let (top_k, top_p) = (s.top_k.filter(|&k| k > 0), s.top_p.filter(|&p| p < 1.0));
-        let min_p = s.min_p.filter(|&p| p > 0.0);
-        let or_off = |v: Option<String>| v.unwrap_or_else(|| "off".to_string());
-        let rows = [
-            ("model", found.name.clone()),
-            ("format", self.template.name().to_string()),
-            ("temp", s.temperature.to_string()),
-            ("top-k", or_off(top_k.map(|v| v.to_string()))),
-            ("top-p", or_off(top_p.map(|v| v.to_string()))),
-            ("min-p", or_off(min_p.map(|v| v.to_string()))),
-            ("repeat-penalty", s.repeat_penalty.to_string()),
-            ("repeat-last-n", s.repeat_last_n.to_string()),
-            (
-                "max-tokens",
-                or_off(self.limits.max_tokens.map(|v| v.to_string())),
-            ),
-            ("seed", self.seed.to_string()),
-        ];
-        let rows = rows.map(|(name, value)| format!("{name:<16} {value}"));
-        self.ui.reply(&rows.join("\n"));
-        Ok(())
-    }
-
-    fn history(&self) -> String {
-        let mut out = String::new();
-        for m in &self.messages {
-            let _ = writeln!(out, "[{}] {}", m.role.name(), m.content);
-        }
-        out.trim_end().to_string()
-    }
+    messages
 }
 
 impl Stats {

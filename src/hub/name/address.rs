@@ -61,7 +61,7 @@ fn page<'t>(text: &'t str, path: &'t str) -> Result<NameParts<'t>> {
     }
     let id = &path[..org.len() + 1 + name.len()];
     let (kind, at) = below.split_once('/').unwrap_or((below, ""));
-    let (revision, file) = at.split_once('/').unwrap_or((at, ""));
+    let (revision, file) = split_revision(at);
     let plain = |part: &str| decoded(part).ok_or_else(|| bad("its %-codes are no text"));
     let (revision, file) = (plain(revision)?, plain(file)?);
     let file = match (kind, file.is_empty()) {
@@ -79,6 +79,20 @@ fn page<'t>(text: &'t str, path: &'t str) -> Result<NameParts<'t>> {
         check_file(file).map_err(bad)?;
     }
     Ok((id, Some(revision), file.map(FileSpec::Path)))
+}
+
+/// The revision that `at` begins with, and the file after it. A revision's own slashes are written
+/// as `%2F`, but those of the Hub's references to pull requests and conversions may be plain.
+fn split_revision(at: &str) -> (&str, &str) {
+    let references = ["refs/pr/", "refs/convert/"];
+    let slashes = match references.iter().any(|start| at.starts_with(start)) {
+        true => 2,
+        false => 0,
+    };
+    match at.match_indices('/').nth(slashes) {
+        Some((end, _)) => (&at[..end], &at[end + 1..]),
+        None => (at, ""),
+    }
 }
 
 /// The text that `%20` and the like stand for; `None` where they stand for none.

@@ -35,6 +35,11 @@ fn the_address_of_a_page_names_what_the_page_is_of() {
         ("hf.co/a/b@refs/pr/1:m.gguf", "a/b@refs/pr/1:m.gguf"),
         ("https://huggingface.co/a/b/tree/main", "a/b@main"),
         ("https://hf.co/a/b/tree/refs%2Fpr%2F1", "a/b@refs/pr/1"),
+        ("https://hf.co/a/b/tree/refs/pr/1", "a/b@refs/pr/1"),
+        (
+            "https://hf.co/a/b/resolve/refs/pr/12/sub/m.gguf",
+            "a/b@refs/pr/12:sub/m.gguf",
+        ),
         ("https://hf.co/a/b/blob/v1/sub/m.gguf", "a/b@v1:sub/m.gguf"),
         (
             "https://hf.co/a/b/resolve/v1/m%20x.gguf?a=b",
@@ -107,6 +112,11 @@ fn cards_stand_for_their_repositories() {
         hub("qwen3-0.6b:Q8_0").repo.to_string(),
         "Qwen/Qwen3-0.6B-GGUF"
     );
+    let file = hub("qwen3-0.6b:sub/Qwen3-0.6B-Q8_0.gguf");
+    assert_eq!(file.repo.to_string(), "Qwen/Qwen3-0.6B-GGUF");
+    // What is no GGUF lies in the model's own repository.
+    let file = hub("qwen3-0.6b:model.safetensors");
+    assert_eq!(file.repo.to_string(), "Qwen/Qwen3-0.6B");
     assert!(matches!(
         ModelRef::parse("glm-130b"),
         Err(HubError::NotPublished { .. })

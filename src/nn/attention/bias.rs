@@ -7,9 +7,11 @@ use crate::{Error, Result};
 
 /// A bias for each head.
 pub enum ScoreBias {
+    /// Learned, as T5's.
     Table {
         /// `[n_heads, 2·reach + 1]`: by key position minus query position, from −reach to reach.
         by_distance: Vec<f32>,
+        /// The distance, in positions, that all farther ones count as.
         reach: usize,
     },
     /// ALiBi: what scores lose with each position of distance, for each head. (The paper's bias
@@ -22,7 +24,9 @@ pub enum ScoreBias {
 /// Whether keys after the query have buckets of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
+    /// No, they share that of distance 0: a decoder sees none of them.
     Backward,
+    /// Yes, half of all buckets: an encoder sees both ways.
     Both,
 }
 

@@ -83,6 +83,9 @@ impl Sight<'_> {
 impl Attention {
     /// Loads the attention whose tensors begin with `stem` (`blk.3.attn`), in layer number
     /// `layer` of its stack.
+    ///
+    /// # Errors
+    /// If a tensor is missing, of the wrong shape or of a type that cannot be multiplied.
     pub fn load(
         builder: &Builder<'_>,
         spec: &Spec,
@@ -165,6 +168,13 @@ impl Attention {
     }
 
     /// `[T, hidden]` to `[T, hidden]`; the step's keys and values go into `cache`.
+    ///
+    /// # Errors
+    /// If `x` is of another shape, or the step does not fit into a GPU's cache or memory.
+    ///
+    /// # Panics
+    /// On the CPU, if the step does not fit into `cache`, which
+    /// [`Cache::reserve`](super::Cache::reserve) checks.
     pub fn forward(&self, x: &Tensor, step: &Step<'_>, cache: &mut LayerCache) -> Result<Tensor> {
         let [q, k, v] = Linear::forward_many([&self.q, &self.k, &self.v], x)?;
         let q = self.as_queries(q)?;
@@ -182,6 +192,9 @@ impl Attention {
 
     /// Keys and values of an encoder's output `[S, hidden]`, to be looked at by
     /// [`Attention::recall`].
+    ///
+    /// # Errors
+    /// If `states` are of another shape, or there is no memory for the keys and values.
     pub fn remember(&self, states: &Tensor) -> Result<LayerCache> {
         let len = states.dim(0)?;
         let Shape {
@@ -202,6 +215,9 @@ impl Attention {
     }
 
     /// As [`Attention::forward`], over what was remembered: `len` positions.
+    ///
+    /// # Errors
+    /// If `x` is of another shape, or a GPU does not hold so many positions.
     pub fn recall(
         &self,
         x: &Tensor,

@@ -19,7 +19,9 @@ type Entries = Vec<(String, Value)>;
 
 /// A vocabulary as a GGUF file is to hold it.
 pub struct Vocabulary {
+    /// Keys and values: llama.cpp's `tokenizer.*`, and files that wick carries along.
     pub entries: Vec<(String, Value)>,
+    /// How much of it llama.cpp sees.
     pub held: Held,
 }
 
@@ -28,6 +30,7 @@ pub struct Vocabulary {
 pub enum Held {
     /// There is none.
     Absent,
+    /// All tokens, marks and ids of texts come back the same; no file is carried along.
     Exactly,
     /// Nearly, so that some texts become other ids; wick reads the original files.
     Nearly,

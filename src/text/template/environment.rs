@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 use super::prepare::prepare;
 use super::{fuel, json};
@@ -57,6 +57,29 @@ pub(super) fn render(source: &str, context: Value) -> Result<String, Error> {
     let env = compile(source)?;
     let template = env.get_template(TEMPLATE)?;
     template.render(context)
+}
+
+/// [`render`], but what has no value is neither printed nor walked through: the error names it.
+pub(super) fn render_strictly(source: &str, context: Value) -> Result<String, Error> {
+    let mut env = compile(source)?;
+    env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    // Where values come from is recorded in this mode only.
+    env.set_debug(true);
+    let template = env.get_template(TEMPLATE)?;
+    template.render(context)
+}
+
+/// The variables that `source` looks up, sorted, without those that it sets and the environment's
+/// own.
+pub(super) fn variables(source: &str) -> Result<Vec<String>, Error> {
+    let env = compile(source)?;
+    let mut names = env.get_template(TEMPLATE)?.undeclared_variables(false);
+    for (name, _) in env.globals() {
+        names.remove(name);
+    }
+    let mut names: Vec<String> = names.into_iter().collect();
+    names.sort();
+    Ok(names)
 }
 
 /// The error for a user: what the template itself said, or where it failed; `system` if the

@@ -1,11 +1,12 @@
 //! Chat templates: conversations rendered into prompts, by the Jinja templates that models are
-//! published with or by the formats in `prompts/chat`.
+//! published with or by the formats in `prompts/chat`; and templates of single prompts.
 
 mod builtin;
 mod environment;
 mod fuel;
 mod json;
 mod prepare;
+mod prompt;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,8 @@ use std::path::Path;
 
 use minijinja::{Value, context};
 
+pub use prompt::{PromptError, PromptTemplate};
+
 use super::Tokenizer;
 use crate::weights::gguf::Metadata;
 use crate::{Error, Result};
@@ -22,8 +25,11 @@ use crate::{Error, Result};
 /// Who says a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
+    /// Whoever sets the model up: instructions for the whole conversation.
     System,
+    /// Whoever asks.
     User,
+    /// The model.
     Assistant,
 }
 
@@ -41,11 +47,14 @@ impl Role {
 /// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
+    /// Who says it.
     pub role: Role,
+    /// What is said, without the format's marks around it.
     pub content: String,
 }
 
 impl Message {
+    /// `content`, said by `role`.
     pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self {
             role,

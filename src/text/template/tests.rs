@@ -397,12 +397,35 @@ fn what_is_nested_deep_does_not_overflow_the_stack() {
 
 #[test]
 fn work_without_end_is_left_alone() {
-    let limit = std::time::Duration::from_millis(20);
+    let limits = worker::Limits {
+        time: std::time::Duration::from_millis(20),
+        memory: u64::MAX,
+    };
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
-    let error = worker::run_for(limit, move || receiver.recv()).unwrap_err();
+    let error = worker::run_within(&limits, move || receiver.recv()).unwrap_err();
     assert_eq!(error, "works without end");
     drop(sender);
     assert_eq!(worker::run(|| 1), Ok(1));
+}
+
+/// As `{{ (['x' * 1000000] * 100000)|lower }}` does.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_takes_memory_without_end_is_left_alone() {
+    let limits = worker::Limits {
+        time: std::time::Duration::from_secs(60),
+        memory: 32 << 20,
+    };
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let work = move || {
+        let taken = std::hint::black_box(vec![1u8; 256 << 20]);
+        // It is held until the test is over.
+        let _ = receiver.recv();
+        taken.len()
+    };
+    let error = worker::run_within(&limits, work).unwrap_err();
+    assert_eq!(error, "takes memory without end");
+    drop(sender);
 }
 
 #[test]

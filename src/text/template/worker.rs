@@ -1,33 +1,51 @@
 //! A thread for what a template makes minijinja do.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::memory;
 
 /// minijinja reads, compares and drops nested code and values by recursion, up to 2 kB for each
 /// byte of a source. What is not used of a stack takes no memory.
 const STACK: usize = 256 << 20;
-/// What a comparison of lists or the joining of texts costs is bounded by nothing else; an honest
-/// template takes milliseconds.
-const TIME: Duration = Duration::from_secs(5);
+/// What a comparison of lists or the joining of texts costs is bounded by nothing else (`'' ~ a`
+/// writes a list out that was never paid for); an honest template takes milliseconds and what its
+/// fuel pays for, 128 MB.
+const LIMITS: Limits = Limits {
+    time: Duration::from_secs(5),
+    memory: 512 << 20,
+};
+/// How often memory is looked at: work that is done before takes no look.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What work may take.
+pub(super) struct Limits {
+    pub(super) time: Duration,
+    /// Bytes that the process may grow by, where the system says how large it is.
+    pub(super) memory: u64,
+}
 
 /// What `work` gives.
 ///
 /// # Errors
-/// What to say of the template, if its work does not end in time or cannot begin.
+/// What to say of the template, if its work does not end in time, takes too much memory or cannot
+/// begin.
 pub(super) fn run<T, F>(work: F) -> Result<T, String>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    run_for(TIME, work)
+    run_within(&LIMITS, work)
 }
 
-/// [`run`] with another limit.
-pub(super) fn run_for<T, F>(limit: Duration, work: F) -> Result<T, String>
+/// [`run`] with other limits.
+pub(super) fn run_within<T, F>(limits: &Limits, work: F) -> Result<T, String>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
+    let before = memory::own();
+    let end = Instant::now() + limits.time;
     let (sender, receiver) = mpsc::sync_channel(1);
     std::thread::Builder::new()
         .name("chat template".to_string())
@@ -37,8 +55,23 @@ where
             let _ = sender.send(work());
         })
         .map_err(|e| format!("needs a thread, which cannot be started: {e}"))?;
-    receiver.recv_timeout(limit).map_err(|e| match e {
-        RecvTimeoutError::Timeout => "works without end".to_string(),
-        RecvTimeoutError::Disconnected => "made the template engine fail".to_string(),
-    })
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let why = match receiver.recv_timeout(left.min(LOOK)) {
+            Ok(done) => return Ok(done),
+            Err(RecvTimeoutError::Disconnected) => "made the template engine fail",
+            Err(RecvTimeoutError::Timeout) if left <= LOOK => "works without end",
+            Err(RecvTimeoutError::Timeout) if grown(before) <= limits.memory => continue,
+            Err(RecvTimeoutError::Timeout) => "takes memory without end",
+        };
+        return Err(why.to_string());
+    }
+}
+
+/// Bytes that the process has grown by.
+fn grown(before: Option<u64>) -> u64 {
+    match (before, memory::own()) {
+        (Some(before), Some(now)) => now.saturating_sub(before),
+        _ => 0,
+    }
 }
