@@ -9,34 +9,57 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
+        /// The file or folder.
         path: PathBuf,
+        /// What the system said.
         source: std::io::Error,
     },
     /// A file's content is not what its format promises.
     #[error("{}: {message}", path.display())]
-    Format { path: PathBuf, message: String },
+    Format {
+        /// The file, or the folder where no one file is at fault.
+        path: PathBuf,
+        /// What was found and what was wanted.
+        message: String,
+    },
     /// A key of a model's configuration is missing, malformed or not supported.
     #[error("{}: {key}: {message}", path.display())]
     Config {
+        /// The configuration's file, or the GGUF that holds it.
         path: PathBuf,
+        /// With the objects around it: `rope_scaling.factor`.
         key: String,
+        /// What was found and what was wanted.
         message: String,
     },
     /// A tensor is missing, spare, of the wrong shape or of a type that cannot be used.
     #[error("{}: tensor {name}: {message}", path.display())]
     Tensor {
+        /// The checkpoint's file or folder.
         path: PathBuf,
+        /// As stored, or canonical (`blk.3.attn_q.weight`).
         name: String,
+        /// What was found and what was wanted.
         message: String,
     },
-    /// The context is full: `needed` positions were asked for where `limit` fit.
+    /// The context is full.
     #[error(
         "the context is full: {needed} tokens are needed, {limit} fit; shorten the prompt, or raise --ctx-size if the model has more positions"
     )]
-    ContextFull { needed: usize, limit: usize },
+    ContextFull {
+        /// Tokens that the sequence would have.
+        needed: usize,
+        /// Tokens that the cache, or a table of learned positions, has room for.
+        limit: usize,
+    },
     /// A token id outside the model's vocabulary.
     #[error("token id {id} is outside the vocabulary of {vocab_size}; give ids below {vocab_size}")]
-    TokenId { id: u32, vocab_size: usize },
+    TokenId {
+        /// The first such id of those given.
+        id: u32,
+        /// Rows of the embedding.
+        vocab_size: usize,
+    },
     /// Stopped from outside (Ctrl-C).
     #[error("interrupted")]
     Interrupted,

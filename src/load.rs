@@ -27,20 +27,31 @@ pub const WICK_CARD: &str = "wick.card";
 
 /// A model that is found and understood, but not loaded.
 pub struct Opened {
+    /// The folder, or the GGUF file; for the embedded demo model its name.
     pub path: PathBuf,
     /// The name of the card that it was opened by, or that its GGUF names.
     pub card: Option<String>,
+    /// The one of [`arch::FAMILIES`] whose declaration it is.
     pub family: &'static Family,
+    /// What the configuration declares; where it leaves the head or biases open, as the tensors
+    /// have them.
     pub spec: Spec,
+    /// Its tensors under canonical names, packed integers as ordinary weights.
     pub weights: Weights,
+    /// What its configuration, generation defaults and vocabulary are read from.
     pub origin: Origin,
 }
 
 /// Where the configuration came from.
 pub enum Origin {
-    /// A folder in the Hub's layout or Meta's; `config` is the text of its `config.json` or
-    /// `params.json`, or what its tensors tell where it has neither.
-    Folder { folder: PathBuf, config: String },
+    /// A folder in the Hub's layout or Meta's.
+    Folder {
+        /// Its path, also where one file in it was opened.
+        folder: PathBuf,
+        /// Text of its `config.json`, or JSON made of Meta's `params.json` or, where it has
+        /// neither, of what its tensors tell.
+        config: String,
+    },
     /// A GGUF file.
     Gguf(Arc<Metadata>),
 }
@@ -158,6 +169,10 @@ impl Opened {
     }
 
     /// Loads the weights, telling `progress` how many layers of all are done.
+    ///
+    /// # Errors
+    /// If a tensor is missing, spare, of the wrong shape or of a type that `device` cannot
+    /// multiply, RoPE turns more than a head has, or there is no memory.
     pub fn model(
         &self,
         device: &Device,
@@ -174,6 +189,9 @@ impl Opened {
     }
 
     /// The generation defaults that come with the model.
+    ///
+    /// # Errors
+    /// As [`Defaults::from_folder`] and [`Defaults::from_gguf`].
     pub fn defaults(&self) -> Result<Defaults> {
         match &self.origin {
             Origin::Folder { folder, .. } => Defaults::from_folder(folder),

@@ -20,10 +20,15 @@ use crate::{Error, Result};
 /// What became of one tensor.
 #[derive(Debug, Clone)]
 pub struct Written {
+    /// In the file that is written.
     pub name: String,
+    /// Outermost dimension first.
     pub shape: Vec<usize>,
+    /// As the model has it; f32 for packed integers, and where joined parts differ.
     pub from: Encoding,
+    /// As the file has it.
     pub to: Encoding,
+    /// Its size in the file.
     pub bytes: usize,
     /// Root mean square of the rounding relative to that of the weights; 0 where nothing was
     /// rounded.

@@ -116,16 +116,25 @@ pub struct Config {
 
 impl Config {
     /// Reads `path`, a JSON object.
+    ///
+    /// # Errors
+    /// As [`Config::read`], or if the text is not a JSON object.
     pub fn open(path: &Path) -> Result<Self> {
         Self::parse(path, &Self::read(path)?)
     }
 
     /// The text of `path`, which must be no longer than a configuration can be.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is longer than 16 MiB, or is not UTF-8.
     pub fn read(path: &Path) -> Result<String> {
         read_text_at_most(path, MAX_BYTES)
     }
 
     /// Reads a configuration from its text; `path` is only for messages.
+    ///
+    /// # Errors
+    /// If the text is not a JSON object.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let object = serde_json::from_str(text)
             .map_err(|e| Error::format(path, format!("not a JSON object: {e}")))?;
@@ -192,20 +201,34 @@ impl Config {
         value.ok_or_else(|| self.error(key, "missing"))
     }
 
+    /// A whole number; `None` where the key is absent.
+    ///
+    /// # Errors
+    /// If the value is not a whole number.
     pub fn opt_usize(&self, key: &str) -> Result<Option<usize>> {
         self.typed(key, "a whole number", |v| v.as_u64()?.try_into().ok())
     }
 
+    /// A whole number.
+    ///
+    /// # Errors
+    /// If the key is absent, or its value is not a whole number.
     pub fn usize(&self, key: &str) -> Result<usize> {
         self.required(key, self.opt_usize(key)?)
     }
 
     /// A size: a whole number from 1 to 2^31.
+    ///
+    /// # Errors
+    /// If the key is absent, or its value is not such a size.
     pub fn size(&self, key: &str) -> Result<usize> {
         self.required(key, self.opt_size(key)?)
     }
 
     /// As [`Config::size`], where the key may be absent.
+    ///
+    /// # Errors
+    /// If the value is not such a size.
     pub fn opt_size(&self, key: &str) -> Result<Option<usize>> {
         self.typed(key, "a size from 1 to 2147483648", |v| {
             let n = v.as_u64()?;
@@ -214,11 +237,17 @@ impl Config {
     }
 
     /// A number of heads, layers or the like: from 1 to 65536.
+    ///
+    /// # Errors
+    /// If the key is absent, or its value is not such a number.
     pub fn count(&self, key: &str) -> Result<usize> {
         self.required(key, self.opt_count(key)?)
     }
 
     /// As [`Config::count`], where the key may be absent.
+    ///
+    /// # Errors
+    /// If the value is not such a number.
     pub fn opt_count(&self, key: &str) -> Result<Option<usize>> {
         self.typed(key, "a number from 1 to 65536", |v| {
             let n = v.as_u64()?;
@@ -228,6 +257,9 @@ impl Config {
 
     /// How many heads of keys and values there are: a divisor of `n_heads`, which is also what
     /// holds where the key is absent.
+    ///
+    /// # Errors
+    /// If the value is not a number from 1 to 65536, or does not divide `n_heads`.
     pub fn kv_heads(&self, key: &str, n_heads: usize) -> Result<usize> {
         let found = self.opt_count(key)?.unwrap_or(n_heads);
         match n_heads.is_multiple_of(found) {
@@ -240,6 +272,9 @@ impl Config {
     }
 
     /// The width of one of `n_heads` heads that make up `hidden_size`, which `key` gave.
+    ///
+    /// # Errors
+    /// If `n_heads` does not divide `hidden_size`; it names `key`.
     pub fn head_dim(&self, key: &str, hidden_size: usize, n_heads: usize) -> Result<usize> {
         match hidden_size.is_multiple_of(n_heads) {
             true => Ok(hidden_size / n_heads),
@@ -250,12 +285,18 @@ impl Config {
         }
     }
 
-    /// A token id.
+    /// A token id, a whole number below 2^32; `None` where the key is absent.
+    ///
+    /// # Errors
+    /// If the value is not such a number.
     pub fn opt_id(&self, key: &str) -> Result<Option<u32>> {
         self.typed(key, "a token id", id)
     }
 
     /// One token id, a list of them, or none.
+    ///
+    /// # Errors
+    /// If the value, or an entry of the list, is not a whole number below 2^32.
     pub fn ids(&self, key: &str) -> Result<Vec<u32>> {
         let ids = self.typed(key, "a token id or a list of them", |v| match v {
             Value::Array(items) => items.iter().map(id).collect(),
@@ -264,23 +305,42 @@ impl Config {
         Ok(ids?.unwrap_or_default())
     }
 
+    /// A number, whole or not; `None` where the key is absent.
+    ///
+    /// # Errors
+    /// If the value is not a number.
     pub fn opt_f64(&self, key: &str) -> Result<Option<f64>> {
         self.typed(key, "a number", Value::as_f64)
     }
 
+    /// A number, whole or not.
+    ///
+    /// # Errors
+    /// If the key is absent, or its value is not a number.
     pub fn f64(&self, key: &str) -> Result<f64> {
         self.required(key, self.opt_f64(key)?)
     }
 
+    /// A truth value; `None` where the key is absent.
+    ///
+    /// # Errors
+    /// If the value is neither true nor false.
     pub fn opt_bool(&self, key: &str) -> Result<Option<bool>> {
         self.typed(key, "true or false", Value::as_bool)
     }
 
+    /// A string; `None` where the key is absent.
+    ///
+    /// # Errors
+    /// If the value is not a string.
     pub fn opt_str(&self, key: &str) -> Result<Option<&str>> {
         self.typed(key, "a string", Value::as_str)
     }
 
     /// An array of numbers.
+    ///
+    /// # Errors
+    /// If the value is not an array, or an entry is not a number.
     pub fn opt_f64s(&self, key: &str) -> Result<Option<Vec<f64>>> {
         self.typed(key, "an array of numbers", |v| {
             v.as_array()?.iter().map(Value::as_f64).collect()
@@ -288,6 +348,9 @@ impl Config {
     }
 
     /// An array of strings.
+    ///
+    /// # Errors
+    /// If the value is not an array, or an entry is not a string.
     pub fn opt_strs(&self, key: &str) -> Result<Option<Vec<&str>>> {
         self.typed(key, "an array of strings", |v| {
             v.as_array()?.iter().map(Value::as_str).collect()
@@ -295,6 +358,9 @@ impl Config {
     }
 
     /// A nested object, to be finished on its own.
+    ///
+    /// # Errors
+    /// If the value is not an object.
     pub fn opt_object(&self, key: &str) -> Result<Option<Config>> {
         let object = self.typed(key, "an object", Value::as_object)?;
         Ok(object.map(|object| Config {
@@ -306,6 +372,9 @@ impl Config {
     }
 
     /// Demands that a key is absent or has one of the values that change nothing.
+    ///
+    /// # Errors
+    /// If the key has any other value.
     pub fn only(&self, key: &str, allowed: &[Value]) -> Result<()> {
         match self.get(key) {
             Some(value) if !allowed.contains(value) => Err(self.error(
@@ -316,8 +385,11 @@ impl Config {
         }
     }
 
-    /// As [`Config::finish`], for the keys that begin with `prefix`; `harmless` are written
-    /// without it.
+    /// Refuses, by name, every key that begins with `prefix` and that nobody read, unless it is
+    /// listed in `harmless`, without the prefix. Unlike in [`Config::finish`], no other is excused.
+    ///
+    /// # Errors
+    /// If there is such a key; it names one.
     pub fn finish_prefix(&self, prefix: &str, harmless: &[&str]) -> Result<()> {
         let read = self.read.borrow();
         for (key, value) in &self.object {
@@ -333,6 +405,9 @@ impl Config {
 
     /// Refuses, by name, every key that nobody read, unless it is known to be harmless, listed in
     /// `harmless`, a setting of generation, or off (null, false).
+    ///
+    /// # Errors
+    /// If there is such a key; it names one.
     pub fn finish(&self, harmless: &[&str]) -> Result<()> {
         let read = self.read.borrow();
         for (key, value) in &self.object {

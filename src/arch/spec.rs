@@ -5,19 +5,29 @@
 pub struct Spec {
     /// The family's name, for people: `llama`, `qwen3`.
     pub family: &'static str,
+    /// Which tokens see which, and whether an encoder reads the prompt.
     pub structure: Structure,
+    /// Rows of the token embedding and of the head, those that only pad included (`vocab_size`).
     pub vocab_size: usize,
     /// Width of the residual stream.
     pub hidden_size: usize,
+    /// Layers of the one stack, or of the decoder's (`num_hidden_layers`).
     pub n_layers: usize,
     /// The context length that the model was made for (the table's MSL).
     pub max_len: usize,
+    /// From token ids to the first hidden states `[T, hidden_size]`.
     pub embedding: Embedding,
+    /// The position column (PE).
     pub position: Position,
+    /// One for all layers, windows excepted.
     pub attention: Attention,
+    /// One for all layers, for queries and keys, and before the head.
     pub norm: Norm,
+    /// Around each layer's branches, attention and feed-forward.
     pub placement: Placement,
+    /// One for all layers.
     pub ffn: Ffn,
+    /// From the last hidden states to logits `[T, vocab_size]`.
     pub head: Head,
 }
 
@@ -35,6 +45,7 @@ pub enum Structure {
 /// The encoder's side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncoderDecoder {
+    /// T5's `num_layers`.
     pub encoder_layers: usize,
     /// What the decoder begins with.
     pub start_id: u32,
@@ -43,7 +54,9 @@ pub struct EncoderDecoder {
 /// One of an encoder-decoder's two stacks of layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
+    /// Reads the prompt, every token seeing all others.
     Encoder,
+    /// Generates, each token seeing those before it and all of the encoder's output.
     Decoder,
 }
 
@@ -70,7 +83,9 @@ pub struct PrefixLm {
 /// A mask token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
+    /// Its token id (`mask_token_id`, `gmask_token_id`).
     pub id: u32,
+    /// Where the tokens after the start token are placed if this mask is the one found.
     pub then: AfterMask,
 }
 
@@ -98,26 +113,34 @@ pub struct Embedding {
 /// Where the model gets its sense of order from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Position {
+    /// Queries and keys are turned by the position in every layer.
     Rope(Rope),
     /// Layers with a window turn by `windowed`, the others by `full`.
     RopeByWindow {
+        /// For layers that see everything before them.
         full: Rope,
+        /// For layers with a window (Gemma 3's `rope_local_base_freq`).
         windowed: Rope,
     },
     /// A bias on the scores that falls with distance, at its own slope in each head (Press et
     /// al. 2022, arXiv:2108.12409).
     Alibi {
+        /// What a score loses with each position of distance, `[n_heads]`.
         slopes: Vec<f32>,
     },
-    /// The same by the key's position alone, slopes and biases rounded to bf16 and then multiplied by
-    /// `scale` (Falcon's `build_alibi_tensor`). At long distances the rounding tells.
+    /// The same by the key's position alone, slopes and biases rounded to bf16 and then multiplied
+    /// by `scale` (Falcon's `build_alibi_tensor`). At long distances the rounding tells.
     RoundedAlibi {
+        /// As for [`Position::Alibi`], before they are rounded, `[n_heads]`.
         slopes: Vec<f32>,
+        /// `head_dim^-0.5` in Falcon, which scales scores and biases alike.
         scale: f32,
     },
     /// A table `position_embd` of `rows`, added to the embedding; position 0 has row `offset`.
     Learned {
+        /// All rows of the table, those before `offset` included.
         rows: usize,
+        /// Rows that no position has: 2 in OPT, for padding; 0 in GPT-2.
         offset: usize,
     },
     /// Each head is two halves: the first turns by the position, the second by the block
@@ -129,6 +152,7 @@ pub enum Position {
     /// Learned vectors for the position and the block position, added to the embeddings; `rows`
     /// of each.
     LearnedBlocks {
+        /// One more than `max_sequence_length`.
         rows: usize,
     },
 }
@@ -136,9 +160,11 @@ pub enum Position {
 /// T5's relative position bias.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RelativeBias {
+    /// Rows of a table `[n_buckets, n_heads]` (`relative_attention_num_buckets`).
     pub n_buckets: usize,
     /// Distances from here on share the last bucket.
     pub max_distance: usize,
+    /// Whether layers share one table.
     pub tables: BiasTables,
     /// A factor on the learned values.
     pub scale: f32,
@@ -149,6 +175,7 @@ pub struct RelativeBias {
 pub enum BiasTables {
     /// The first, for all.
     First,
+    /// Every layer (UMT5, LaMDA).
     Each,
 }
 
@@ -188,10 +215,13 @@ pub struct Rope {
     pub theta: f64,
     /// How many of a head's dimensions turn; the rest pass through.
     pub rotary_dim: usize,
+    /// Which dimensions turn together.
     pub pairing: Pairing,
+    /// How it reaches past the trained length (`rope_scaling`).
     pub scaling: RopeScaling,
     /// xPos: how a pair fades with distance, if it does.
     pub decay: Option<Decay>,
+    /// Of the angular frequencies `theta^(-2i / rotary_dim)`, after scaling.
     pub precision: FrequencyPrecision,
 }
 
@@ -199,6 +229,7 @@ pub struct Rope {
 /// scaled by ((2i + 0.4d) / 1.4d)^(p / base) in queries and by its inverse in keys.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Decay {
+    /// Distance over which a pair fades by its whole factor (`scale_base`, usually 512).
     pub base: f64,
     /// The position of scale 1. It cancels out; a middling one keeps the numbers in range.
     pub center: usize,
@@ -217,6 +248,7 @@ impl Decay {
 /// The precision in which a reference keeps its frequencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrequencyPrecision {
+    /// Single precision.
     F32,
     /// Rounded to half precision even when running in f32.
     F16,
@@ -235,21 +267,29 @@ pub enum Pairing {
 /// the `transformers` library.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RopeScaling {
+    /// Not stretched.
     None,
     /// Positions divided by `factor` (position interpolation).
     Linear {
+        /// How many trained lengths the context is.
         factor: f64,
     },
     /// The base grows with the length past `original` (dynamic NTK).
     Dynamic {
+        /// The factor s of theta·(s·n / original − s + 1)^(d / (d − 2)) at n tokens.
         factor: f64,
+        /// The trained length in tokens (`original_max_position_embeddings`).
         original: usize,
     },
     /// Llama 3.1: long wavelengths divided, short kept, a ramp between.
     Llama3 {
+        /// What the frequencies of long wavelengths are divided by.
         factor: f64,
+        /// Fewer turns than this in `original` positions make a wavelength long.
         low_freq_factor: f64,
+        /// More turns than this in `original` positions make it short.
         high_freq_factor: f64,
+        /// The trained length in tokens (`original_max_position_embeddings`).
         original: usize,
     },
     /// YaRN (Peng et al. 2023, arXiv:2309.00071).
@@ -257,6 +297,7 @@ pub enum RopeScaling {
     /// Qwen v1: the base grows by powers of two with the prompt's length past `train_len`, and
     /// stays while the prompt is continued.
     PromptNtk {
+        /// The trained length in tokens (Qwen v1's `seq_length`).
         train_len: usize,
     },
     /// LongRoPE (Ding et al. 2024, arXiv:2402.13753).
@@ -268,8 +309,11 @@ pub enum RopeScaling {
 /// LongRoPE's divisors of every frequency: `short` up to `original` tokens, `long` beyond.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LongRope {
+    /// `short_factor`, `[rotary_dim / 2]`.
     pub short: Vec<f32>,
+    /// `long_factor`, `[rotary_dim / 2]`.
     pub long: Vec<f32>,
+    /// The trained length in tokens (`original_max_position_embeddings`).
     pub original: usize,
     /// The factor on cos and sin.
     pub attention_factor: f64,
@@ -278,9 +322,13 @@ pub struct LongRope {
 /// YaRN's parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Yarn {
+    /// The paper's s: the context in trained lengths, by which slow frequencies are divided.
     pub factor: f64,
+    /// The trained length in tokens (`original_max_position_embeddings`).
     pub original: usize,
+    /// The paper's β (32): pairs of more turns in `original` positions keep their frequency.
     pub beta_fast: f64,
+    /// The paper's α (1): the frequencies of pairs of fewer turns are divided by all of `factor`.
     pub beta_slow: f64,
     /// The factor on cos and sin.
     pub attention_factor: f64,
@@ -291,29 +339,37 @@ pub struct Yarn {
 /// The attention column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attention {
+    /// Heads of queries (`num_attention_heads`).
     pub n_heads: usize,
     /// Heads of keys and values: `n_heads` (MHA), 1 (MQA) or between (GQA).
     pub kv_heads: usize,
+    /// Width of one head, in queries, keys and values alike.
     pub head_dim: usize,
     /// The factor on q·k, usually `head_dim^-0.5`.
     pub scale: f32,
+    /// A factor on queries that grows with their position.
     pub query_scale: QueryScale,
+    /// Which of the four projections have one.
     pub bias: AttentionBias,
     /// Queries, keys and values are clamped to ±this.
     pub clip: Option<f32>,
+    /// Whether queries and keys have norms of their own.
     pub qk_norm: QkNorm,
     /// Scores s become cap·tanh(s / cap).
     pub softcap: Option<f32>,
+    /// How far back each layer sees (`sliding_window`).
     pub window: Window,
 }
 
 /// What else queries are multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryScale {
+    /// Nothing.
     None,
     /// ln(p + 1) / ln(train_len) at 0-based positions p past the trained length (Su 2021, "log-n
     /// scaling"; `modeling_qwen.py`).
     LogN {
+        /// Qwen v1's `seq_length`, in tokens.
         train_len: usize,
     },
 }
@@ -363,15 +419,20 @@ impl Attention {
 /// Which of attention's projections have a bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttentionBias {
+    /// No projection (LLaMA).
     None,
+    /// Queries, keys and values (Qwen2).
     Qkv,
+    /// Only the projection of what the heads give (LaMDA).
     Output,
+    /// All four (GPT-2).
     All,
 }
 
 /// Normalization of queries and keys before the position is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QkNorm {
+    /// Neither is normalized.
     None,
     /// Each head on its own, one weight of `head_dim` for all.
     PerHead,
@@ -380,6 +441,7 @@ pub enum QkNorm {
 /// How far back a token sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Window {
+    /// To the first token, in every layer.
     Unlimited,
     /// This many tokens, itself included, in every layer.
     All(usize),
@@ -401,7 +463,9 @@ impl Window {
 /// The norm column.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Norm {
+    /// Which statistics it takes out, and which weights come with it.
     pub kind: NormKind,
+    /// Added under the root, to the mean square or the variance (`rms_norm_eps`).
     pub eps: f64,
 }
 
@@ -433,15 +497,20 @@ pub enum Placement {
     ParallelTwoNorms,
     /// `n = norm(x); h = n·alpha + attn(n); m = norm(h); y = m·alpha + ffn(m)`: DeepNorm as GLM
     /// has it (Wang et al. 2022, arXiv:2203.00555; `modeling_chatglm.py`).
-    Deep { alpha: f64 },
+    Deep {
+        /// The weight of the residual, √(2·layers).
+        alpha: f64,
+    },
 }
 
 /// The feed-forward column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ffn {
+    /// Gated, plain, or a mixture of experts.
     pub kind: FfnKind,
-    /// Width inside.
+    /// Width between up and down (`intermediate_size`); that of one expert where there are such.
     pub inner: usize,
+    /// Applied to the gate, or, where there is none, to `up`.
     pub activation: Activation,
     /// Whether its linear layers have a bias.
     pub bias: bool,
@@ -472,9 +541,11 @@ pub enum FfnKind {
 /// A mixture of experts: tensors `ffn_gate_inp` (the router) and `ffn_{gate,up,down}_exps`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Experts {
+    /// How many each layer has (`num_local_experts`, `num_experts`).
     pub count: usize,
-    /// How many run for each token.
+    /// How many run for each token (`num_experts_per_tok`).
     pub used: usize,
+    /// How the router weighs them.
     pub weighting: ExpertWeighting,
 }
 
@@ -490,18 +561,22 @@ pub enum ExpertWeighting {
 /// The activation column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
+    /// x·σ(x), also called swish.
     Silu,
     /// GELU with the error function.
     Gelu,
     /// GELU's tanh approximation.
     GeluTanh,
+    /// max(x, 0).
     Relu,
 }
 
 /// How the last hidden state becomes logits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
+    /// `[vocab_size, hidden_size]`, or as wide as [`Embedding::width`] says.
     pub weight: HeadWeight,
+    /// Whether `output.bias`, `[vocab_size]`, is added.
     pub bias: bool,
     /// A factor on the hidden states before the head.
     pub scale: Option<f32>,
@@ -527,7 +602,9 @@ impl Head {
 /// Whether the last layer's output is normalized before the head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FinalNorm {
+    /// By `output_norm`.
     Present,
+    /// It goes into the head as it is (OPT-350M, whose layers end in a norm).
     Absent,
 }
 

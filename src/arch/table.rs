@@ -8,6 +8,7 @@
 /// All the rules of one layout.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TensorTable {
+    /// Looked through from the front: the first that fits a name, in reading and in writing, holds.
     pub rules: Vec<Rule>,
     /// A prefix that some repositories put before every name and others leave out.
     pub optional_prefix: Option<&'static str>,
@@ -18,12 +19,14 @@ pub struct TensorTable {
 /// One stored tensor and what it holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
+    /// Its name in the file, less the optional prefix; a second `{}` is the number of an expert.
     pub stored: &'static str,
     /// The parts in the order in which their rows stand in each group.
     pub parts: Vec<Part>,
     /// How often the sequence of parts repeats: 1 when they are stacked, the number of heads (or
     /// of KV groups) when they are interleaved head by head.
     pub groups: usize,
+    /// What has to be undone besides.
     pub change: Change,
     /// Names that stand in for `stored`, the first that is there, in files that lack it.
     pub instead: &'static [&'static str],
@@ -32,6 +35,7 @@ pub struct Rule {
 /// One canonical tensor inside a stored one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
+    /// GGUF's name; where experts are stored one by one, its `{}` is the layer's number alone.
     pub canonical: &'static str,
     /// Its rows in one group; `None` for a part that is the whole stored tensor.
     pub rows: Option<usize>,
@@ -40,11 +44,14 @@ pub struct Part {
 /// What else is different about the stored tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Change {
+    /// Nothing else.
     None,
     /// The rotating pairs of each head lie side by side (Meta's files, llama.cpp's `llama`)
     /// instead of half a head apart. `heads` of the part, `rotary` dimensions of each.
     RopePairs {
+        /// Heads that the part has: of queries or of keys.
         heads: usize,
+        /// How many of the dimensions of a head are in pairs.
         rotary: usize,
     },
     /// The matrix is stored `[in, out]`; rows are those of its transpose.

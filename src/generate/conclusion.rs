@@ -31,8 +31,8 @@ pub fn answer_in(text: &str) -> Option<String> {
 }
 
 /// The decimal numbers of `text`, without the commas that group thousands and the zeros that say
-/// nothing (`1,200.50` is `1200.5`). Fractions, ratios and times of day are one each: `3/4` (also as
-/// LaTeX's `\frac{3}{4}`), `10:30`.
+/// nothing (`1,200.50` is `1200.5`). Fractions, ratios and times of day are one each: `3/4` (also
+/// as LaTeX's `\frac{3}{4}`), `10:30`.
 fn numbers(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.replace("}{", "/").replace('−', "-").chars().collect();
     let digit = |i: usize| chars.get(i).is_some_and(char::is_ascii_digit);

@@ -65,7 +65,9 @@ impl Cot {
 /// The language that a model is made to think in: that of the question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
+    /// For every question that is not Chinese.
     English,
+    /// For a question with any character from U+4E00 to U+9FFF.
     Chinese,
 }
 

@@ -11,17 +11,22 @@ use crate::{Error, Result};
 /// The GGUF key under which wick keeps `generation_config.json`.
 pub const WICK_GENERATION: &str = "wick.generation_config";
 
-/// What a model's own files say about generating with it.
+/// What a model's own files say about generating with it; `None` where they say nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Defaults {
     /// Ids that end an answer.
     pub stop_ids: Vec<u32>,
-    /// `None` where the files say nothing.
+    /// Key `do_sample`: whether to sample; greedy otherwise.
     pub do_sample: Option<bool>,
+    /// Key `temperature`, as [`Sampling::temperature`].
     pub temperature: Option<f32>,
+    /// Key `top_k`, as [`Sampling::top_k`].
     pub top_k: Option<usize>,
+    /// Key `top_p`, as [`Sampling::top_p`].
     pub top_p: Option<f32>,
+    /// Key `min_p`, as [`Sampling::min_p`].
     pub min_p: Option<f32>,
+    /// Key `repetition_penalty`, as [`Sampling::repeat_penalty`].
     pub repetition_penalty: Option<f32>,
 }
 
@@ -29,6 +34,10 @@ impl Defaults {
     /// From `generation_config.json`, with the end ids of `config.json` where it names none. Where
     /// it is missing, older repositories have its keys in `config.json`. A folder may have neither
     /// file (Meta's has `params.json`).
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Format`] for a file that cannot be read or is not a JSON object,
+    /// [`Error::Config`] for a key whose value is of the wrong type.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let config = |name: &str| {
             let path = folder.join(name);
@@ -66,6 +75,10 @@ impl Defaults {
 
     /// From GGUF metadata: the ids that end an answer, and `generation_config.json` where wick
     /// kept it; `config` is the text of the `config.json` that it kept.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a kept text that is not a JSON object, [`Error::Config`] for a key
+    /// whose value is of the wrong type.
     pub fn from_gguf(metadata: &Metadata, config: Option<&str>) -> Result<Self> {
         let parse = |text: Option<&str>| {
             let config = text.map(|text| Config::parse(metadata.path(), text));

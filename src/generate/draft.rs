@@ -23,7 +23,9 @@ pub enum Draft {
 /// How many tokens were guessed, and how many of them were right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DraftCount {
+    /// Guesses that the model ran.
     pub drafted: usize,
+    /// Those of them that the sampler then chose too.
     pub accepted: usize,
 }
 

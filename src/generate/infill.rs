@@ -12,12 +12,14 @@ const MASKS: [&str; 3] = ["[MASK]", "[sMASK]", "[gMASK]"];
 /// T5 has this many sentinels.
 const SENTINELS: usize = 100;
 
-/// A text with its blanks filled, the tokens that the model made for them, and why the last of them
-/// ended.
+/// What filling the blanks of a text came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filled {
+    /// The text with each blank replaced by its answer, trimmed.
     pub text: String,
+    /// The answers' tokens, one answer after the other; T5's with its sentinels.
     pub ids: Vec<u32>,
+    /// Why the last answer ended; if interrupted, blanks after it are still there.
     pub finish: FinishReason,
 }
 

@@ -17,6 +17,7 @@ use crate::{Error, Result};
 pub struct SessionOptions {
     /// Tokens that fit, prompt and answers together.
     pub ctx_size: usize,
+    /// What keys and values are rounded to.
     pub cache_type: CacheType,
     /// Prompt tokens of one forward pass.
     pub chunk: usize,
@@ -65,6 +66,9 @@ pub struct Session {
 
 impl Session {
     /// An empty session.
+    ///
+    /// # Errors
+    /// As [`Model::new_cache`].
     pub fn new(model: Arc<dyn Model>, options: SessionOptions) -> Result<Self> {
         let cache = model.new_cache(options.cache_type, options.ctx_size)?;
         Ok(Self {
@@ -111,7 +115,8 @@ impl Session {
     /// them, where they go through an encoder.
     ///
     /// # Errors
-    /// [`Error::ContextFull`] before anything is run if they do not fit; [`Error::Interrupted`].
+    /// [`Error::ContextFull`] before anything is run if they do not fit; [`Error::Interrupted`];
+    /// else as [`Model::plan`], [`Model::encode`] and [`Model::forward`].
     pub fn prompt(&mut self, ids: &[u32]) -> Result<usize> {
         self.drop_draft();
         self.drafts.restart();
@@ -216,6 +221,9 @@ impl Session {
     }
 
     /// Logits of every position that was run, `[T, vocab]`, if they were to be kept.
+    ///
+    /// # Errors
+    /// [`Error::Candle`] if the rows cannot be joined into one tensor.
     pub fn logits(&self) -> Result<Option<Tensor>> {
         match self.kept.as_slice() {
             [] => Ok(None),

@@ -33,8 +33,11 @@ impl Hash {
 /// A file of a repository at a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteFile {
+    /// Within the repository, with `/`; it stays below the folder that it is joined to.
     pub path: String,
+    /// Bytes.
     pub size: u64,
+    /// Of the content, to check it by.
     pub hash: Hash,
 }
 

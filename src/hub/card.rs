@@ -8,7 +8,9 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Text {
+    /// Also what a Chinese reader gets where `zh` is absent.
     pub en: String,
+    /// Only where it is not the same text.
     pub zh: Option<String>,
 }
 
@@ -16,24 +18,35 @@ pub struct Text {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Family {
+    /// As it is typed: `llama2`.
     pub name: String,
+    /// As its makers write it: `LLaMA-2`.
     pub title: String,
+    /// What sets it apart, in a sentence.
     pub about: Text,
+    /// Decoder-only, prefix LM or encoder-decoder.
     pub structure: Text,
+    /// Numbers of parameters that were published: `7B, 13B`.
     pub sizes: Text,
     /// Training tokens; absent where they were not published.
     pub tokens: Option<Text>,
     /// Layers, width and heads of some sizes.
     pub parameters: Option<Text>,
+    /// The table's PE column.
     pub position: Text,
+    /// The table's attention and FFN column.
     pub attention: Text,
+    /// The table's norm column.
     pub norm: Text,
     /// Context length in tokens (the table's MSL); absent for what is not a model.
     pub context: Option<u32>,
+    /// Of the feed-forward layers.
     pub activation: Text,
     /// What else the table says.
     pub notes: Option<Text>,
+    /// Of the weights, with the sizes that have another; `-` where there is nothing to license.
     pub licence: String,
+    /// A card for each that can be named.
     pub models: Vec<Card>,
 }
 
@@ -41,9 +54,13 @@ pub struct Family {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Defaults {
+    /// What logits are divided by; where it is absent, the rest does not count either.
     pub temperature: Option<f32>,
+    /// How many of the likeliest tokens are kept.
     pub top_k: Option<u32>,
+    /// The probability that the tokens that are kept must reach together.
     pub top_p: Option<f32>,
+    /// What recent tokens are made less likely by; 1 is no penalty.
     pub repeat_penalty: Option<f32>,
 }
 
@@ -51,7 +68,9 @@ pub struct Defaults {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
+    /// As it is typed: `qwen3-0.6b`.
     pub name: String,
+    /// Other names that [`find`] takes for it.
     #[serde(default)]
     pub aliases: Vec<String>,
     /// Hub id of the original weights; absent where none are public.
@@ -60,6 +79,7 @@ pub struct Card {
     pub gguf: Option<String>,
     /// Chat format, a file of `prompts/`; absent for a base model.
     pub chat: Option<String>,
+    /// Used where the files of the model say nothing on sampling.
     #[serde(default)]
     pub defaults: Defaults,
     /// Context length in tokens, where it is not the family's.
@@ -72,7 +92,9 @@ pub struct Card {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Section {
+    /// Of what sort its families are.
     pub title: Text,
+    /// Its rows, from the top.
     pub families: Vec<Family>,
 }
 

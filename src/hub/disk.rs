@@ -19,6 +19,7 @@ pub struct Disk {
 }
 
 impl Disk {
+    /// What a plan still needs and what is free, in `local_dir` or else in the cache.
     pub fn new(plan: &Plan, options: &HubOptions) -> Self {
         let place = Place::new(options, &plan.model.repo);
         let to_come = plan.files.iter().filter(|f| !f.is_here());
@@ -32,6 +33,8 @@ impl Disk {
         }
     }
 
+    /// Refuses what the disk cannot hold; where the system does not say what is free, nothing.
+    ///
     /// # Errors
     /// [`HubError::DiskFull`] if less is free than needed.
     pub fn check(&self) -> Result<()> {

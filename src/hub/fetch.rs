@@ -22,9 +22,12 @@ use super::transfer::Source;
 /// What a download consists of.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The name that was asked for.
     pub model: HubRef,
     /// The commit that the revision stood for when the plan was made; all files are of this one.
     pub commit: String,
+    /// Those that loading needs or `--include` asks for, whether here or not; shards that only an
+    /// index names come on top while fetching.
     pub files: Vec<PlannedFile>,
     pub(crate) kind: Kind,
     revision: String,
@@ -35,6 +38,7 @@ pub struct Plan {
 /// One file of a plan.
 #[derive(Debug, Clone)]
 pub struct PlannedFile {
+    /// What the Hub lists of it.
     pub remote: RemoteFile,
     pub(crate) here: Here,
 }
@@ -122,7 +126,8 @@ pub fn plan(model: &HubRef, options: &HubOptions, progress: &dyn Progress) -> Re
 /// commit, and names what can be opened.
 ///
 /// # Errors
-/// Any file cannot be fetched or has the wrong content. What came of it is kept for the next run.
+/// The disk is too small, unless `force` is set; a file cannot be fetched, of which what came is
+/// kept for the next run; a file has the wrong content, of which nothing is kept.
 pub fn fetch(plan: &Plan, options: &HubOptions, progress: &dyn Progress) -> Result<ModelFiles> {
     let place = Place::new(options, &plan.model.repo);
     if !options.force {

@@ -62,7 +62,8 @@ impl Hollow {
 /// no header.
 ///
 /// # Errors
-/// As for fetching; a weights file whose header is none.
+/// As for fetching; a temporary folder that cannot be written ([`HubError::Io`]); a file that is
+/// too large for an outline or whose header is none ([`HubError::Format`]).
 pub fn hollow(
     plan: &Plan,
     options: &HubOptions,

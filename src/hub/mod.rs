@@ -74,6 +74,7 @@ pub enum ModelFiles {
 }
 
 impl ModelFiles {
+    /// The folder or file, whichever it is, as the loader takes it.
     pub fn path(&self) -> &Path {
         match self {
             Self::Folder(path) | Self::Gguf(path) | Self::Safetensors(path) => path,

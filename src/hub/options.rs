@@ -67,12 +67,16 @@ impl HubOptions {
     /// Reads the environment.
     ///
     /// # Errors
-    /// HF_ENDPOINT is no http(s) address, or no home is known and nothing names the cache.
+    /// HF_ENDPOINT is no http(s) address, HF_TOKEN holds what no token has, or no home is known and
+    /// nothing names the cache.
     pub fn from_env() -> Result<Self> {
         Self::from_vars(|name| std::env::var(name).ok())
     }
 
     /// As [`HubOptions::from_env`], from any source of variables.
+    ///
+    /// # Errors
+    /// As [`HubOptions::from_env`].
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let var = |name: &str| var(name).filter(|value| !value.trim().is_empty());
         let home = home(&var);

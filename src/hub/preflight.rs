@@ -19,7 +19,9 @@ pub const LEAST_CONTEXT: usize = 512;
 
 /// What a plan will take of this machine.
 pub struct Preflight {
+    /// Bytes to come, and room for them.
     pub disk: Disk,
+    /// What loading will make of it.
     pub outline: Outline,
 }
 
@@ -31,7 +33,12 @@ pub enum Outline {
     CannotRun(crate::Error),
     /// Only how many bytes the weights have, and in how many bits the configuration says that each
     /// number is stored: PyTorch files have no header.
-    Size { stored: u64, bits: u64 },
+    Size {
+        /// Bytes of the weights files.
+        stored: u64,
+        /// Of each number; 16 where the configuration does not say.
+        bits: u64,
+    },
     /// Nothing, and why.
     Unknown(&'static str),
 }

@@ -19,15 +19,20 @@ use crate::{Error, Result};
 /// For which of a step's positions logits are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rows {
+    /// For every one: `[T, vocab]`.
     All,
+    /// For the last, which is all that choosing a token takes: `[1, vocab]`.
     Last,
 }
 
 /// What one forward pass is to do besides running its tokens.
 #[derive(Clone, Copy)]
 pub struct Pass<'a> {
+    /// That of the whole sequence, from [`Model::plan`].
     pub plan: &'a Plan,
+    /// Which rows of the logits come back.
     pub rows: Rows,
+    /// Where named intermediates go, if anywhere.
     pub trace: Option<&'a Trace>,
 }
 
@@ -57,11 +62,19 @@ pub trait Model: Send + Sync {
         false
     }
 
-    /// An empty cache for `capacity` tokens.
+    /// An empty cache for `capacity` tokens, or for all learned positions where those are fewer.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if there is no memory for it, or the model or its device cannot
+    /// have `kind`.
     fn new_cache(&self, kind: CacheType, capacity: usize) -> Result<Cache>;
 
-    /// Runs a prompt through the encoder, if there is one, whose output `cache` then holds: the
-    /// tokens that the decoder begins with.
+    /// Runs a prompt through the encoder, whose output `cache` then holds, and gives the tokens
+    /// that the decoder begins with; `None` where there is no encoder.
+    ///
+    /// # Errors
+    /// [`Error::Text`] for an empty prompt, [`Error::TokenId`] for an id outside the vocabulary,
+    /// [`Error::Unsupported`] if there is no memory for what the decoder looks at.
     fn encode(
         &self,
         _prompt: &[u32],
@@ -72,6 +85,11 @@ pub trait Model: Send + Sync {
     }
 
     /// Runs `ids` after what is in `cache`; f32 logits in host memory, `[1 or T, vocab]`.
+    ///
+    /// # Errors
+    /// [`Error::Text`] if there are no `ids`, or nothing went through an encoder yet;
+    /// [`Error::ContextFull`] if they do not fit; [`Error::TokenId`] for an id outside the
+    /// vocabulary.
     fn forward(&self, ids: &[u32], pass: Pass<'_>, cache: &mut Cache) -> Result<Tensor>;
 
     /// Bytes that the weights take in memory.

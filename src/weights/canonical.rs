@@ -187,6 +187,9 @@ impl Weights {
 
     /// As [`Weights::read`], in blocks of `encoding`, where the checkpoint holds integers that fit
     /// them bit for bit ([`Checkpoint::read_blocks`]); `None` where it does not.
+    ///
+    /// # Errors
+    /// As [`Weights::read`].
     pub fn read_blocks(
         &self,
         name: &str,

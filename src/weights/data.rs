@@ -10,6 +10,7 @@ use super::Map;
 pub enum Data<'a> {
     /// Someone else's, for a while.
     Borrowed(&'a [u8]),
+    /// Made while reading: unpacked, converted or laid out anew.
     Owned(Vec<u8>),
     /// Part of a file that stays mapped for as long as this lives.
     Mapped(Mapped),

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 /// One tensor of the file to be written and the canonical tensors that it is made of.
 #[derive(Debug, Clone)]
 pub struct Export {
+    /// In the file to be written.
     pub name: String,
     /// Outermost dimension first.
     pub shape: Vec<usize>,
@@ -108,6 +109,9 @@ impl Export {
 
     /// As [`Export::read`], in blocks of `encoding` that hold every part bit for bit
     /// ([`Weights::read_blocks`]); `None` where they do not.
+    ///
+    /// # Errors
+    /// As [`Export::read`].
     pub fn read_blocks<'w>(
         &self,
         weights: &'w Weights,

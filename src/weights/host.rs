@@ -10,11 +10,14 @@ use super::Data;
 use crate::quant::{Encoding, iq4_nl_values, quantize};
 use crate::{Error, Result};
 
-/// A tensor's numbers as stored: `data` holds `shape` in `encoding`, row by row, little-endian.
+/// A tensor's numbers as stored.
 #[derive(Debug, Clone)]
 pub struct HostTensor<'a> {
+    /// How the data hold each number, or each block of numbers.
     pub encoding: Encoding,
+    /// Outermost dimension first: a linear layer's is `[out, in]`.
     pub shape: Vec<usize>,
+    /// Row by row, little-endian; as many bytes as shape and encoding make.
     pub data: Data<'a>,
 }
 
@@ -141,6 +144,9 @@ impl HostTensor<'_> {
     }
 
     /// Every number changed by `f`, in f32.
+    ///
+    /// # Errors
+    /// As [`HostTensor::to_f32`].
     pub fn map(&self, f: impl Fn(f32) -> f32) -> Result<HostTensor<'static>> {
         let values: Vec<f32> = self.to_f32()?.into_iter().map(f).collect();
         Ok(HostTensor::from_f32(self.shape.clone(), &values))

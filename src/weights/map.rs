@@ -24,6 +24,9 @@ impl Map {
     }
 
     /// Maps the whole of `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be opened or mapped, [`Error::Format`] if it is empty or no file.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
         let meta = file.metadata().map_err(|e| Error::io(path, e))?;
@@ -41,9 +44,9 @@ impl Map {
         Ok(Self(Arc::new(Source::File(map))))
     }
 
-    /// Lets the system take back the memory of all that has been read so far; it comes back from the
-    /// file if it is read again. (Not only of one tensor: systems map what surrounds a page that is
-    /// read, some of them megabytes, and hundreds of tensors have ends.)
+    /// Lets the system take back the memory of all that has been read so far; it comes back from
+    /// the file if it is read again. (Not only of one tensor: systems map what surrounds a page
+    /// that is read, some of them megabytes, and hundreds of tensors have ends.)
     pub fn release(&self) {
         #[cfg(unix)]
         if let Source::File(map) = &*self.0 {

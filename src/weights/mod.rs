@@ -41,11 +41,13 @@ use crate::{Error, Result};
 /// What a checkpoint says of one tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {
+    /// The checkpoint's own name for it.
     pub name: String,
+    /// In which [`Checkpoint::read`] gives it: f32 for packed integers.
     pub encoding: Encoding,
     /// Outermost dimension first: a linear layer's is `[out, in]`.
     pub shape: Vec<usize>,
-    /// Size as stored.
+    /// Its size in that encoding.
     pub bytes: usize,
 }
 
@@ -118,6 +120,9 @@ pub trait Checkpoint: Send + Sync {
 
     /// A matrix in blocks of `encoding`, if the checkpoint holds integers that fit them bit for
     /// bit although [`Checkpoint::tensors`] presents floats; `None` otherwise.
+    ///
+    /// # Errors
+    /// If one of the tensors that it is packed in cannot be read.
     fn read_blocks(&self, _name: &str, _encoding: Encoding) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }

@@ -25,12 +25,20 @@ pub struct Safetensors {
 
 impl Safetensors {
     /// Opens one `.safetensors` file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is not safetensors, or has a tensor of a type that is not read or of
+    /// another size than its shape.
     pub fn open_file(path: &Path) -> Result<Self> {
         Self::open_shards(path.to_path_buf(), &[path.to_path_buf()])
     }
 
     /// Opens the shards that an index names, all in the index's folder, and checks that each
     /// tensor is where the index says.
+    ///
+    /// # Errors
+    /// As [`Safetensors::open_file`], or if the index cannot be read, names a file outside its
+    /// folder or another place for a tensor, or a tensor stands in two shards.
     pub fn open_index(index: &Path) -> Result<Self> {
         let index = Index::read(index)?;
         let opened = Self::open_shards(index.folder().to_path_buf(), &index.files()?)?;

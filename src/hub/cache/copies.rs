@@ -21,7 +21,9 @@ const VERSION: &str = "copies-2";
 /// What a fetched model's files are of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
+    /// Read off the name of its folder in the cache.
     pub repo: RepoId,
+    /// The full hash, 40 hexadecimal digits.
     pub commit: String,
     /// The weights file that was named, with its path in the repository; `None` for the folder.
     pub file: Option<String>,
@@ -60,11 +62,15 @@ impl Snapshot {
 /// One quantized copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuantizedCopy {
+    /// The model that was quantized.
     pub repo: RepoId,
+    /// The full hash of the commit that its files were of.
     pub commit: String,
     /// The quantization, as the file is named: `Q4_0-Q8_0`.
     pub settings: String,
+    /// The GGUF file.
     pub path: PathBuf,
+    /// Its size on the disk.
     pub bytes: u64,
 }
 
@@ -136,6 +142,8 @@ pub struct CopyLock {
 }
 
 impl CopyLock {
+    /// Waits for as long as another process holds the place of `copy`.
+    ///
     /// # Errors
     /// The folder cannot be made or written.
     pub fn acquire(copy: &Path, progress: &dyn Progress) -> Result<Self> {

@@ -15,12 +15,16 @@ use crate::hub::shards::missing_shards;
 /// A model in the cache, whoever fetched it.
 #[derive(Debug, Clone)]
 pub struct CachedModel {
+    /// Its hub id, read off the name of its folder.
     pub repo: RepoId,
     /// Bytes on the disk, blobs that revisions share counted once, unfinished downloads included.
     pub bytes: u64,
     /// Bytes of unfinished downloads alone.
     pub unfinished: u64,
+    /// When a file of it was last read, or an unfinished one written, as far as the file system
+    /// says; [`SystemTime::UNIX_EPOCH`] where it does not.
     pub last_used: SystemTime,
+    /// Commits of which at least some files were fetched.
     pub revisions: Vec<CachedRevision>,
 }
 
@@ -54,6 +58,7 @@ impl CachedRevision {
 /// One commit of a cached model.
 #[derive(Debug, Clone)]
 pub struct CachedRevision {
+    /// The full hash, the name of its folder under `snapshots/`.
     pub commit: String,
     /// Branches and tags that stand for it.
     pub refs: Vec<String>,
@@ -69,6 +74,7 @@ pub struct CachedRevision {
 /// What a removal did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removed {
+    /// Commits that are gone.
     pub revisions: usize,
     /// Bytes given back.
     pub bytes: u64,

@@ -33,6 +33,7 @@ impl Metadata {
         self.values.iter().map(|(k, v)| (k.as_str(), v))
     }
 
+    /// The value of `key`, of whatever type.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.values.get(key)
     }
@@ -57,26 +58,50 @@ impl Metadata {
         Error::config(&self.path, key, message)
     }
 
+    /// A text.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value of another type.
     pub fn str(&self, key: &str) -> Result<Option<&str>> {
         self.typed(key, "a string", Value::as_str)
     }
 
+    /// A truth value.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value of another type.
     pub fn bool(&self, key: &str) -> Result<Option<bool>> {
         self.typed(key, "a boolean", Value::as_bool)
     }
 
+    /// A float of either width.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value of another type.
     pub fn f64(&self, key: &str) -> Result<Option<f64>> {
         self.typed(key, "a float", Value::as_f64)
     }
 
+    /// A whole number, of any integer type.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value of another type, or a negative number.
     pub fn usize(&self, key: &str) -> Result<Option<usize>> {
         self.typed(key, "a whole number", |v| v.as_u64()?.try_into().ok())
     }
 
+    /// A whole number below 2^32, of any integer type.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value of another type, or a number outside that.
     pub fn u32(&self, key: &str) -> Result<Option<u32>> {
         self.typed(key, "a 32-bit number", |v| v.as_u64()?.try_into().ok())
     }
 
+    /// An array of texts.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value of another type.
     pub fn strings(&self, key: &str) -> Result<Option<&[String]>> {
         self.typed(key, "an array of strings", |v| match v {
             Value::Array(Array::Strings(v)) => Some(v.as_slice()),
@@ -84,6 +109,10 @@ impl Metadata {
         })
     }
 
+    /// An array of f32.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value of another type.
     pub fn f32s(&self, key: &str) -> Result<Option<&[f32]>> {
         self.typed(key, "an array of f32", |v| match v {
             Value::Array(Array::F32(v)) => Some(v.as_slice()),
@@ -92,6 +121,9 @@ impl Metadata {
     }
 
     /// Whole numbers of an array of u32 or non-negative i32.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a value of another type, or a negative number.
     pub fn u32s(&self, key: &str) -> Result<Option<Vec<u32>>> {
         self.typed(key, "an array of whole numbers", |v| match v {
             Value::Array(Array::U32(v)) => Some(v.clone()),

@@ -7,48 +7,80 @@ use super::json::value_to_json;
 /// One metadata value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
+    /// Unsigned, 1 byte.
     U8(u8),
+    /// Signed, 1 byte.
     I8(i8),
+    /// Unsigned, 2 bytes.
     U16(u16),
+    /// Signed, 2 bytes.
     I16(i16),
+    /// Unsigned, 4 bytes: the usual type of sizes and token ids.
     U32(u32),
+    /// Signed, 4 bytes.
     I32(i32),
+    /// Single precision: the usual type of constants.
     F32(f32),
+    /// 1 byte; all but 0 is true.
     Bool(bool),
+    /// UTF-8 after its length; bytes that are none are read as U+FFFD.
     String(String),
+    /// Elements of one type.
     Array(Array),
+    /// Unsigned, 8 bytes.
     U64(u64),
+    /// Signed, 8 bytes.
     I64(i64),
+    /// Double precision.
     F64(f64),
 }
 
 /// A metadata array; the types that vocabularies use are kept flat.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Array {
+    /// `tokenizer.ggml.tokens` and `merges`.
     Strings(Vec<String>),
+    /// `tokenizer.ggml.scores`.
     F32(Vec<f32>),
+    /// `tokenizer.ggml.token_type`.
     I32(Vec<i32>),
+    /// The same, where a writer took unsigned numbers.
     U32(Vec<u32>),
+    /// `tokenizer.ggml.precompiled_charsmap`, and whole files that wick carries along.
     U8(Vec<u8>),
     /// Any other element type.
     Other(Vec<Value>),
 }
 
-/// The type of a value, with its number in files (`enum gguf_metadata_value_type`).
+/// The type of a value, with its number in files; for each, its name in the specification's
+/// `enum gguf_metadata_value_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueType {
+    /// `GGUF_METADATA_VALUE_TYPE_UINT8`.
     U8 = 0,
+    /// `GGUF_METADATA_VALUE_TYPE_INT8`.
     I8 = 1,
+    /// `GGUF_METADATA_VALUE_TYPE_UINT16`.
     U16 = 2,
+    /// `GGUF_METADATA_VALUE_TYPE_INT16`.
     I16 = 3,
+    /// `GGUF_METADATA_VALUE_TYPE_UINT32`.
     U32 = 4,
+    /// `GGUF_METADATA_VALUE_TYPE_INT32`.
     I32 = 5,
+    /// `GGUF_METADATA_VALUE_TYPE_FLOAT32`.
     F32 = 6,
+    /// `GGUF_METADATA_VALUE_TYPE_BOOL`.
     Bool = 7,
+    /// `GGUF_METADATA_VALUE_TYPE_STRING`.
     String = 8,
+    /// `GGUF_METADATA_VALUE_TYPE_ARRAY`.
     Array = 9,
+    /// `GGUF_METADATA_VALUE_TYPE_UINT64`.
     U64 = 10,
+    /// `GGUF_METADATA_VALUE_TYPE_INT64`.
     I64 = 11,
+    /// `GGUF_METADATA_VALUE_TYPE_FLOAT64`.
     F64 = 12,
 }
 
@@ -151,6 +183,7 @@ impl Value {
         }
     }
 
+    /// A truth value; no number counts as one.
     pub fn as_bool(&self) -> Option<bool> {
         match *self {
             Value::Bool(v) => Some(v),
@@ -158,6 +191,7 @@ impl Value {
         }
     }
 
+    /// A text.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::String(v) => Some(v),

@@ -8,7 +8,9 @@ use crate::quant::Encoding;
 /// One tensor's entry, known before its data are.
 #[derive(Debug, Clone)]
 pub struct TensorHeader {
+    /// In the file.
     pub name: String,
+    /// Of the data to come; one that has a GGUF type id.
     pub encoding: Encoding,
     /// Outermost dimension first, as in [`crate::weights::TensorInfo`].
     pub shape: Vec<usize>,
@@ -33,6 +35,9 @@ pub struct Writer<W: Write + Seek> {
 impl<W: Write + Seek> Writer<W> {
     /// Writes the header, the metadata in the given order and all tensors' entries. The alignment
     /// is this writer's own, whatever the metadata say.
+    ///
+    /// # Errors
+    /// If `out` fails, GGUF has no id for an encoding, or a tensor does not fill whole blocks.
     pub fn new(
         mut out: W,
         metadata: &[(String, Value)],
@@ -81,6 +86,9 @@ impl<W: Write + Seek> Writer<W> {
     }
 
     /// Writes the data of the next tensor, which must be `name` and have the announced size.
+    ///
+    /// # Errors
+    /// If the name or the size is another, or the output fails.
     pub fn tensor(&mut self, name: &str, data: &[u8]) -> std::io::Result<()> {
         match self.pending.pop_front() {
             Some((next, bytes)) if next == name && bytes == data.len() => {}
@@ -95,7 +103,10 @@ impl<W: Write + Seek> Writer<W> {
         self.pad()
     }
 
-    /// Flushes; an error if an announced tensor was not written.
+    /// Flushes, and gives the output back.
+    ///
+    /// # Errors
+    /// If an announced tensor was not written, or the output fails.
     pub fn finish(mut self) -> std::io::Result<W> {
         if let Some((name, _)) = self.pending.front() {
             return Err(std::io::Error::other(format!("{name} was not written")));

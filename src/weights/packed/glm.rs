@@ -17,7 +17,9 @@ pub(super) struct Layer {
 /// Bits of one weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bits {
+    /// From −8 to 7, two in a byte.
     Four,
+    /// From −128 to 127.
     Eight,
 }
 

@@ -18,6 +18,7 @@ pub struct Options {
     pub bits: u32,
     /// Inputs that share a scale; `None` for all of them.
     pub group_size: Option<usize>,
+    /// Key `checkpoint_format`: `gptq` or `gptq_v2`.
     pub zeros: Zeros,
 }
 

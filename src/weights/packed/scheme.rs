@@ -16,11 +16,17 @@ use crate::weights::Checkpoint;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// ChatGLM's own.
-    Glm { bits: Bits },
+    Glm {
+        /// Key `quantization_bit`: 4 or 8.
+        bits: Bits,
+    },
     /// AutoGPTQ, GPTQModel.
     Gptq(Options),
-    /// AutoAWQ's `gemm`; `None` for one group over all inputs.
-    Awq { group_size: Option<usize> },
+    /// AutoAWQ's `gemm`.
+    Awq {
+        /// Inputs that share a scale; `None` for all of them.
+        group_size: Option<usize>,
+    },
     /// bitsandbytes; each tensor says itself whether it has 8 or 4 bits.
     Bnb,
     /// INT8 with one scale for each output (Baichuan-13B-Chat-int8).

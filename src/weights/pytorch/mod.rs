@@ -42,6 +42,10 @@ impl PyTorch {
 
     /// Opens the files that an index (`pytorch_model.bin.index.json`) names, all in the index's
     /// folder, and checks that each tensor is where the index says.
+    ///
+    /// # Errors
+    /// As [`PyTorch::open_file`], or if the index cannot be read, names a file outside its folder
+    /// or another place for a tensor, or a tensor stands in two files.
     pub fn open_index(index: &Path) -> Result<Self> {
         let index = Index::read(index)?;
         let opened = Self::open_files(index.folder().to_path_buf(), &index.files()?)?;
