@@ -168,7 +168,7 @@ fn float_rows_may_be_of_any_length() {
             }
         }
         // Longer than what is multiplied before the next: by rows, and by panels.
-        for t in [1, 4, 27] {
+        for t in [1, 2, 3, 4, 27] {
             check(&mut rng, encoding, (t, 18, 8229));
         }
     }
@@ -186,16 +186,17 @@ fn products_that_use_all_threads_and_chunks_are_the_same() {
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     let mut rng = StdRng::seed_from_u64(10);
-    // More than one thread is worth waking for.
-    for encoding in [
-        Encoding::Q4_0,
-        Encoding::Q8_0,
-        Encoding::Q6_K,
-        Encoding::F16,
+    // More than one thread is worth waking for; the floats' rows are short, and long.
+    for (encoding, cols) in [
+        (Encoding::Q4_0, 256),
+        (Encoding::Q8_0, 256),
+        (Encoding::Q6_K, 256),
+        (Encoding::F16, 256),
+        (Encoding::F16, 3328),
     ] {
-        let (matrix, _) = matrix(&mut rng, encoding, 700, 256);
+        let (matrix, _) = matrix(&mut rng, encoding, 700, cols);
         for t in [1, 3, 9] {
-            let x = random(&mut rng, t * 256);
+            let x = random(&mut rng, t * cols);
             for isa in Isa::available() {
                 let found = on_each_size(|| matrix.matmul_on(isa, &x, t));
                 let [one, others @ ..] = &found;
@@ -348,7 +349,7 @@ fn what_cannot_be_a_matrix_is_refused() {
 fn a_large_matrix_that_lies_as_in_its_file_gives_every_row() {
     // So large that its rows are taken from several places, which do not divide it evenly.
     let mut rng = StdRng::seed_from_u64(9);
-    for t in [1, 4] {
+    for t in [1, 2, 3, 4] {
         check(&mut rng, Encoding::Q8_0, (t, 2053, 1536));
         check(&mut rng, Encoding::F16, (t, 2053, 600));
         check(&mut rng, Encoding::BF16, (t, 1003, 3080));

@@ -43,7 +43,8 @@ unsafe fn tokens<const FLOAT: u8>(rows: &Rows<'_>, x: &[f32], out: &mut Tile) {
     }
 }
 
-/// All rows: `G` together, with `A` sums for each, or one after the other, with `B`.
+/// All rows: `G` together, with `A` sums for each, or, where tokens are short, one after the other, with
+/// `B`. Rows that are left over have as many sums as the groups: which they are hangs on the threads.
 ///
 /// # Safety
 /// As [`several`].
@@ -57,7 +58,7 @@ unsafe fn tile<const FLOAT: u8, const T: usize, const G: usize, const A: usize, 
     let row = |r: usize| rows.data[r * rows.bytes..(r + 1) * rows.bytes].as_ptr();
     out.fill([0.0; PANEL]);
     let mut first = 0;
-    // SAFETY (of both calls): these are columns of the rows, by the caller's promise.
+    // SAFETY (of every call): these are columns of the rows, by the caller's promise.
     if are_short(T, cols) {
         for some in rows.which.chunks(PLACES) {
             for k in (0..cols).step_by(STRIP) {
@@ -78,7 +79,7 @@ unsafe fn tile<const FLOAT: u8, const T: usize, const G: usize, const A: usize, 
         first += G;
     }
     for &r in rest {
-        unsafe { several::<FLOAT, T, 1, B>([row(r)], x, 0..cols, &mut out[..], first) };
+        unsafe { several::<FLOAT, T, 1, A>([row(r)], x, 0..cols, &mut out[..], first) };
         first += 1;
     }
 }
