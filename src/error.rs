@@ -66,6 +66,11 @@ pub enum Error {
     /// Text could not be turned into tokens, or a template could not be rendered.
     #[error("{0}")]
     Text(String),
+    /// A template that works longer or takes more memory than any honest one does. Its work goes
+    /// on and cannot be stopped: whoever gets this should end the process soon, and render nothing
+    /// more before.
+    #[error("{0}")]
+    Runaway(String),
     /// Anything that a user asked for and this build or model cannot do.
     #[error("{0}")]
     Unsupported(String),

@@ -1,6 +1,6 @@
 //! Files in general: reading such as have a bounded size, and the paths around one that is written.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -61,19 +61,31 @@ pub fn partial(out: &Path) -> PathBuf {
     out.with_file_name(name)
 }
 
-/// Puts `bytes` into the file `path` at once: until all are written, what was there stays. What is
-/// no file, such as a device, is written to as it is.
+/// Who may read a file that was not there before, where files have permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// Whoever the user lets read new files (the umask).
+    Usual,
+    /// Its owner alone.
+    Owner,
+}
+
+/// Puts `bytes` into the file `path` at once: until all are written, what was there stays. A file
+/// that was there keeps its permissions, a new one is for `readers`. What is no file, such as a
+/// device, is written to as it is.
 ///
 /// # Errors
 /// If the bytes cannot be written.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     // A link stays one.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    if std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+    let before = std::fs::metadata(&path).ok();
+    if before.as_ref().is_some_and(|found| !found.is_file()) {
         return std::fs::write(path, bytes);
     }
+    let before = before.map(|found| found.permissions());
     let part = partial(&path);
-    let written = File::create_new(&part)
+    let written = create_part(&part, before.as_ref(), readers)
         .and_then(|mut file| file.write_all(bytes))
         .and_then(|()| std::fs::rename(&part, &path));
     if written.is_err() {
@@ -81,6 +93,33 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = std::fs::remove_file(&part);
     }
     written
+}
+
+/// Makes the file `part`, with the permissions `before` of the one whose place it takes. At no time
+/// is it open to more readers than in the end.
+#[cfg(unix)]
+fn create_part(part: &Path, before: Option<&Permissions>, readers: Readers) -> io::Result<File> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mode = match (before, readers) {
+        (Some(before), _) => before.mode() & 0o777,
+        (None, Readers::Usual) => 0o666,
+        (None, Readers::Owner) => 0o600,
+    };
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(mode).open(part)?;
+    // The umask may have taken some away.
+    if let Some(before) = before
+        && file.metadata()?.permissions() != *before
+    {
+        file.set_permissions(before.clone())?;
+    }
+    Ok(file)
+}
+
+/// Makes the file `part`. The folder says who may read it.
+#[cfg(not(unix))]
+fn create_part(part: &Path, _: Option<&Permissions>, _: Readers) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(part)
 }
 
 /// Refuses a place where no file can be put, or where one would take the place of something that
@@ -140,14 +179,34 @@ mod tests {
     fn what_cannot_be_replaced_stays() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a");
-        replace(&file, b"first").unwrap();
-        replace(&file, b"second").unwrap();
+        replace(&file, b"first", Readers::Usual).unwrap();
+        replace(&file, b"second", Readers::Usual).unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), b"second");
         // A folder of the name of the file in the making: nothing of it is removed.
         std::fs::create_dir(partial(&file)).unwrap();
-        assert!(replace(&file, b"third").is_err());
+        assert!(replace(&file, b"third", Readers::Usual).is_err());
         assert_eq!(std::fs::read(&file).unwrap(), b"second");
         assert!(partial(&file).is_dir());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_keeps_its_permissions_and_a_new_one_can_be_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a");
+        let mode = || std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+        replace(&file, b"first", Readers::Owner).unwrap();
+        assert_eq!(mode(), 0o600);
+        // Also what no usual umask lets a new file have.
+        for wanted in [0o600, 0o666, 0o640, 0o400] {
+            std::fs::set_permissions(&file, Permissions::from_mode(wanted)).unwrap();
+            for readers in [Readers::Usual, Readers::Owner] {
+                replace(&file, b"next", readers).unwrap();
+                assert_eq!(mode(), wanted);
+            }
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

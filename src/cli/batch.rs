@@ -46,7 +46,8 @@ impl Batch {
 /// Answers each line and prints its object at once. A line that cannot be answered has one too.
 ///
 /// # Errors
-/// If any line failed, at the end; at once if nobody reads the output, or after Ctrl-C.
+/// If any line failed, at the end; at once if nobody reads the output, after Ctrl-C, or if a
+/// template's work does not end.
 pub fn run(
     args: &RunArgs,
     batch: Batch,
@@ -70,11 +71,15 @@ pub fn run(
         all += 1;
         let printed = match question.and_then(|question| desk.answer(question, id)) {
             Ok(line) => line,
-            Err(e) if matches!(e.downcast_ref(), Some(Error::Interrupted)) => return Err(e),
-            Err(e) => {
-                failed += 1;
-                json::failure(id, number, &e)?
-            }
+            Err(e) => match e.downcast_ref() {
+                Some(Error::Interrupted) => return Err(e),
+                // Its work goes on, and each further line would start as much again.
+                Some(Error::Runaway(_)) => return Err(e.context(format!("--batch line {number}"))),
+                _ => {
+                    failed += 1;
+                    json::failure(id, number, &e)?
+                }
+            },
         };
         out.line(&printed)?;
         // It came after the answer was there.

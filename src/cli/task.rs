@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::exit::usage;
 use super::prompt::read_text;
+use crate::Error;
 use crate::hub::card;
 use crate::text::{PromptError, PromptTemplate};
 
@@ -33,6 +34,8 @@ const INPUT_IS_TAKEN: &str = "input stands for the prompt; choose another name";
 
 /// The largest template that is read.
 const LARGEST: u64 = 1 << 20;
+/// How often a stand-in is given for what has no value yet; honest templates have few variables.
+const STAND_INS: usize = 64;
 
 /// `--var`.
 #[derive(Debug, Clone)]
@@ -86,23 +89,40 @@ impl Task {
     /// prompt. What cannot be told without one is told by [`Self::render`].
     ///
     /// # Errors
-    /// Names those variables.
+    /// Names those variables; or if the template's work does not end.
     pub fn check(&self) -> Result<()> {
-        let mut values = values(&self.vars, &BTreeMap::new());
+        let mut values = self.vars.clone();
         if self.template.variables().iter().any(|name| name == INPUT) {
             values.insert(INPUT.to_string(), INPUT.to_string());
         }
-        match self.template.render(values) {
-            Err(error @ PromptError::Unused { .. }) => Err(self.refused(error)),
-            _ => Ok(()),
+        for _ in 0..STAND_INS {
+            match self.template.render(values.clone()) {
+                // A line may have these, and the rest is seen only with them.
+                Err(PromptError::Missing { names, .. }) => {
+                    values.extend(names.into_iter().map(|name| (name.clone(), name)));
+                }
+                Err(PromptError::Unused {
+                    template,
+                    mut names,
+                }) => {
+                    names.retain(|name| self.vars.contains_key(name));
+                    return match names.is_empty() {
+                        true => Ok(()),
+                        false => Err(self.refused(PromptError::Unused { template, names })),
+                    };
+                }
+                Err(error @ PromptError::Runaway { .. }) => return Err(self.refused(error)),
+                Ok(_) | Err(PromptError::Template { .. }) => break,
+            }
         }
+        Ok(())
     }
 
     /// What the model is asked about `input`; `None` if the template needs one and it is empty.
     /// Variables in `more` hide those of the command line.
     ///
     /// # Errors
-    /// If a variable has no value or no use, or the template fails.
+    /// If a variable has no value or no use, or the template fails; [`Error::Runaway`].
     pub fn render(&self, input: &str, more: &BTreeMap<String, String>) -> Result<Option<String>> {
         if more.contains_key(INPUT) {
             return Err(usage(INPUT_IS_TAKEN));
@@ -140,6 +160,7 @@ impl Task {
                 shown(self.template.variables())
             )),
             error @ PromptError::Template { .. } => error.into(),
+            error @ PromptError::Runaway { .. } => Error::Runaway(error.to_string()).into(),
         }
     }
 }
@@ -147,7 +168,8 @@ impl Task {
 /// The template of a user's own.
 fn of_file(name: &str) -> Result<String> {
     let path = Path::new(name);
-    if path.is_file() {
+    // Also a pipe, as of the shell's <(…).
+    if path.metadata().is_ok_and(|found| !found.is_dir()) {
         return read_text(path, LARGEST);
     }
     let known: Vec<_> = TASKS.iter().map(|(known, _)| *known).collect();

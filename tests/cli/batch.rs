@@ -151,6 +151,48 @@ fn a_line_has_its_own_system_message_and_variables() {
 }
 
 #[test]
+fn variables_that_a_line_may_bring_are_not_missed_before_it_is_read() {
+    let model = Speaker::new();
+    let file = model.path().join("own.jinja");
+    let path = file.to_str().unwrap();
+    // `tone` is seen only where `who` and `what` have values.
+    let own = "{{ who }} {{ what }}{% set tone = tone or 'plain' %} {{ tone }} {{ input }}";
+    std::fs::write(&file, own).unwrap();
+    let input = r#"{"prompt": "a", "var": {"who": "Tom", "what": "it"}}"#;
+    let found = answers(&model, &["--task", path, "--var", "tone=loud"], input);
+    assert_eq!(found[0]["prompt"], "[user]Tom it loud a[assistant]");
+    let misspelled = ["--batch", "nowhere", "--task", path, "--var", "tune=loud"];
+    let message = ended(&mut run(model.path(), &misspelled)).failed(2);
+    assert!(message.contains("no use for tune"), "{message}");
+}
+
+/// Each line would start work that nothing can stop.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_template_whose_work_does_not_end_ends_the_batch() {
+    let model = Speaker::new();
+    let file = model.path().join("own.jinja");
+    let path = file.to_str().unwrap();
+    // 100 GB of text.
+    let endless = "{{ (['x' * 1000000] * 100000) | lower }}";
+    for (flag, asked, prompt) in [
+        ("--task", "input", "[user]a[assistant]"),
+        ("--template", "messages[0].content", "a"),
+    ] {
+        let source = format!("{{% if 'bad' in {asked} %}}{endless}{{% endif %}}{{{{ {asked} }}}}");
+        std::fs::write(&file, source).unwrap();
+        let ended = batch(&model, &[flag, path], "\"a\"\n\"bad\"\n\"b\"");
+        let found = objects(&ended.stdout);
+        assert_eq!(found.len(), 1, "{}", ended.stdout);
+        assert_eq!(found[0]["prompt"], prompt);
+        let message = ended.failed(1);
+        for what in ["line 2", "own.jinja", "without end"] {
+            assert!(message.contains(what), "{message}");
+        }
+    }
+}
+
+#[test]
 fn a_line_is_thought_about_and_its_answer_is_named() {
     let model = Speaker::new();
     let more = ["--cot", "zero", "-c", "2048"];
@@ -243,6 +285,7 @@ fn what_does_not_go_with_a_batch_is_refused_before_a_model_is_looked_for() {
         &["--cot", "vote:3"],
         &["--task", "nosuch"],
         &["--task", "translate", "--var", "too=Latin"],
+        &["--task", "extract", "--var", "waht=x"],
         &["--var", "to=Latin"],
         &["--raw", "-s", "Be brief."],
     ] {

@@ -589,9 +589,12 @@ fn a_session_that_cannot_be_written_is_said_and_fails() {
 fn editing(model: &Path, args: &[&str], script: &str) -> Command {
     let path = model.join("editor.sh");
     std::fs::write(&path, script).unwrap();
+    let texts = model.join("tmp");
+    std::fs::create_dir_all(&texts).unwrap();
     let mut command = command(model, args);
     command
         .args(["-n", "2", "--ignore-eos"])
+        .env("TMPDIR", texts)
         .env("EDITOR", format!("sh {}", path.display()))
         .env_remove("VISUAL");
     command
@@ -657,6 +660,96 @@ fn an_edit_that_comes_to_nothing_changes_nothing() {
     assert!(!model.path().join("edited").exists());
 }
 
+/// An editor that writes down what it is given and makes that too long for a small context, or
+/// short where it was too long before.
+#[cfg(unix)]
+fn long_then_short(seen: &Path) -> String {
+    format!(
+        "cat \"$1\" >> '{0}'\ncase $(cat \"$1\") in\n0*) printf Bye > \"$1\" ;;\n\
+         Bye) ;;\n*) printf '%0200d' 0 > \"$1\" ;;\nesac\n",
+        seen.display()
+    )
+}
+
+#[test]
+#[cfg(unix)]
+fn an_edit_without_an_answer_is_what_the_next_one_begins_with() {
+    let model = Speaker::new();
+    let seen = model.path().join("seen");
+    let edited = |input: &str| {
+        let script = long_then_short(&seen);
+        let mut command = editing(model.path(), &["-c", "128"], &script);
+        let talk = told(&mut command, input);
+        assert_eq!(talk.code, Some(0), "{}", talk.stderr);
+        talk.stderr
+    };
+    let long = "0".repeat(200);
+    let said = edited("Hi\n/edit\n/edit\n/history\n/edit\n");
+    assert!(said.contains("128 fit"), "{said}");
+    assert!(said.contains("[user] Bye\n[assistant]"), "{said}");
+    assert!(!said.contains("[user] Hi"), "{said}");
+    let texts = std::fs::read_to_string(&seen).unwrap();
+    assert_eq!(texts, format!("Hi\n{long}\nBye\n"));
+    // The turn that it was to replace is gone, and no other is replaced.
+    let said = edited("Hi\nYou?\n/edit\n/undo\n/edit\n/history\n");
+    for text in ["[user] Hi\n[assistant]", "[user] Bye\n[assistant]"] {
+        assert!(said.contains(text), "{text:?} is not in {said}");
+    }
+    for anew in ["/reset", "/system Be brief."] {
+        let said = edited(&format!("Hi\n/edit\n{anew}\n/edit\n"));
+        assert!(said.contains("nothing to edit"), "{anew}: {said}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn what_was_written_outlives_an_editor_that_fails() {
+    let model = Speaker::new();
+    let texts = model.path().join("tmp");
+    let said = |script: &str| {
+        let mut command = editing(model.path(), &[], script);
+        told(&mut command, "Hi\n/edit\n").stderr
+    };
+    let said_where = "what you wrote is in ";
+    for (script, text) in [
+        ("printf 'Bye' > \"$1\"; exit 3", &b"Bye"[..]),
+        ("printf 'By\\377' > \"$1\"", &b"By\xff"[..]),
+    ] {
+        let said = said(script);
+        let (_, rest) = said.split_once(said_where).expect("no place is said");
+        let file = Path::new(rest.split(';').next().unwrap());
+        assert_eq!(std::fs::read(file).unwrap(), text, "{script}");
+        std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
+    }
+    for script in ["exit 3", ": > \"$1\"; exit 3", "rm \"$1\""] {
+        let said = said(script);
+        assert!(said.contains("/edit: "), "{script}: {said}");
+        assert!(!said.contains(said_where), "{script}: {said}");
+    }
+    assert_eq!(std::fs::read_dir(&texts).unwrap().count(), 0);
+}
+
+#[test]
+#[cfg(unix)]
+fn the_editor_is_named_as_to_a_shell() {
+    let model = Speaker::new();
+    let folder = model.path().join("my editor");
+    std::fs::create_dir(&folder).unwrap();
+    let script = folder.join("edit.sh");
+    std::fs::write(&script, "printf '%s' \"$1$2\" > \"$3\"").unwrap();
+    let script = script.display();
+    let edited = |editor: String| {
+        let mut command = editing(model.path(), &[], "true");
+        command.env("EDITOR", editor);
+        told(&mut command, "Hi\n/edit\n/history\n").stderr
+    };
+    let said = edited(format!("sh '{script}' 'two  words' ''"));
+    assert!(said.contains("[user] two  words\n"), "{said}");
+    // It is there, and no program.
+    let said = edited(format!("'{script}'"));
+    assert!(said.contains("cannot be started"), "{said}");
+}
+
 #[test]
 #[cfg(unix)]
 fn the_editor_is_the_one_of_the_environment() {
@@ -699,4 +792,90 @@ fn a_session_keeps_what_is_edited() {
     told(&mut command, "Hi\n/edit\n").done();
     let bye = messages(&[("user", "Bye"), ("assistant", "")]);
     assert_eq!(kept(&session(state.path(), "trip")), bye);
+}
+
+#[test]
+fn what_takes_the_place_of_a_kept_chat_leaves_a_copy_of_it() {
+    let (model, state) = (Speaker::new(), tempfile::tempdir().unwrap());
+    let on = |input: &str| {
+        let mut command = keeping(state.path(), model.path(), &["--session", "trip"]);
+        let talk = told(&mut command, input);
+        assert_eq!(talk.code, Some(0), "{}", talk.stderr);
+        talk.stderr
+    };
+    let file = session(state.path(), "trip");
+    let copy = file.with_file_name("trip.json~");
+    let (hi, you, answer) = (("user", "Hi"), ("user", "You?"), ("assistant", ""));
+
+    let said = on("Hi\n/reset\n");
+    let path = copy.display().to_string();
+    assert!(said.contains(&path), "{said}");
+    assert_eq!(kept(&copy), messages(&[hi, answer]));
+    assert_eq!(kept(&file), messages(&[]));
+
+    // Without a question there is nothing to copy, and the copy stays.
+    let said = on(&format!("/reset\n/load {path}\nYou?\n/system Be brief.\n"));
+    assert_eq!(said.matches("is now in").count(), 1, "{said}");
+    assert_eq!(kept(&copy), messages(&[hi, answer, you, answer]));
+    let brief = ("system", "Be brief.");
+    assert_eq!(kept(&file), messages(&[brief]));
+
+    std::fs::remove_file(&copy).unwrap();
+    std::fs::create_dir(&copy).unwrap();
+    let said = on("Hi\n/reset\n/history\n");
+    assert!(said.contains("nothing is changed"), "{said}");
+    assert!(said.contains("[user] Hi\n"), "{said}");
+    assert_eq!(kept(&file), messages(&[brief, hi, answer]));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_session_is_private_and_a_private_file_stays_so() {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    let (model, state) = (Speaker::new(), tempfile::tempdir().unwrap());
+    let file = session(state.path(), "trip");
+    let folder = file.parent().unwrap();
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    let saved = state.path().join("talk.json");
+    std::fs::write(&saved, "").unwrap();
+    std::fs::set_permissions(&saved, Permissions::from_mode(0o600)).unwrap();
+    let input = format!("Hi\n/save {}\n/reset\n", saved.display());
+    let mut command = keeping(state.path(), model.path(), &["--session", "trip"]);
+    told(&mut command, &input).done();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let copy = file.with_file_name("trip.json~");
+    for path in [&file, &copy, &file.with_extension("lock"), &saved] {
+        assert_eq!(mode(path), 0o600, "{}", path.display());
+    }
+    let hi = messages(&[("user", "Hi"), ("assistant", "")]);
+    assert_eq!(kept(&saved), hi);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_template_without_end_ends_the_chat_and_the_turns_before_are_kept() {
+    let (model, state) = (Speaker::new(), tempfile::tempdir().unwrap());
+    let template = model.path().join("endless.jinja");
+    let format = template.to_str().unwrap();
+    let endless = "{{ (['x' * 1000000] * 100000)|lower }}";
+    std::fs::write(&template, endless).unwrap();
+    let ways: [&[&str]; 2] = [&[], &["--cot", "zero"]];
+    for flags in ways {
+        let args = [&["--template", format][..], flags].concat();
+        let talk = told(&mut command(model.path(), &args), "Hi\nYou?\n");
+        assert_eq!(talk.stdout, "", "{flags:?}");
+        let message = talk.failed(1);
+        let tried = message.matches("without end").count();
+        assert_eq!(tried, 1, "{flags:?}: {message}");
+    }
+    let later = format!("{{% if messages|length > 1 %}}{endless}{{% endif %}}[user]x[assistant]");
+    std::fs::write(&template, later).unwrap();
+    let args = ["--template", format, "--session", "trip"];
+    let mut command = keeping(state.path(), model.path(), &args);
+    let message = told(&mut command, "Hi\nYou?\nBye\n").failed(1);
+    assert!(message.contains("without end"), "{message}");
+    let hi = messages(&[("user", "Hi"), ("assistant", "")]);
+    assert_eq!(kept(&session(state.path(), "trip")), hi);
 }

@@ -99,6 +99,20 @@ fn a_template_of_ones_own_is_a_task() {
     assert!(message.contains("no use for input"), "{message}");
 }
 
+/// As the shell's `--task <(…)` gives one.
+#[test]
+#[cfg(unix)]
+fn a_template_comes_through_a_pipe() {
+    let model = Speaker::new();
+    let args = ["--task", "/dev/stdin", "Hi", "-n", "1", "-o", "json"];
+    let answer = piped(run(model.path(), &args), "About {{ input }}.\n").done();
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["prompt"], "[user]About Hi.[assistant]");
+    let folder = model.path().to_str().unwrap();
+    let message = without_model(&["--task", folder, "Hi"]).failed(2);
+    assert!(message.contains("neither a task nor a file"), "{message}");
+}
+
 #[test]
 fn what_is_wrong_with_a_task_is_said_before_a_model_is_looked_for() {
     let unknown = without_model(&["--task", "sumarize", "Hi"]).failed(2);
@@ -141,6 +155,10 @@ fn a_file_that_is_no_template_or_never_ends_is_refused() {
     let ends = "{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}";
     let endless = said(ends.as_bytes(), 1);
     assert!(endless.contains("works without end"), "{endless}");
+    // What the template itself makes is no variable to be given.
+    let part = said(b"{{ input.split(',')[1] }}", 1);
+    assert!(part.contains("line 1"), "{part}");
+    assert!(!part.contains("--var"), "{part}");
     assert!(said(b"{{ input }}\xff", 1).contains("not UTF-8"));
     let long = vec![b'a'; 2 << 20];
     assert!(said(&long, 1).contains("own.jinja"));

@@ -42,10 +42,11 @@ use crate::quant::Isa;
                   --perplexity prints exp of the mean negative log-likelihood of a token, as \
                   llama.cpp's llama-perplexity does: over windows of -c tokens that do not \
                   overlap, BOS first in each where the tokenizer adds it, the second half of each \
-                  scored; of a text shorter than two windows all tokens but the first, in one. \
-                  With --against also how far the second setting is from the first: the mean KL \
-                  divergence (nats), ln of the second's perplexity over the first's, and how often \
-                  both hold the same token likeliest. All with their standard errors."
+                  scored; of a text shorter than two windows only the first window is read, and \
+                  all of it but its first token scored. With --against also how far the second \
+                  setting is from the first: the mean KL divergence (nats), ln of the second's \
+                  perplexity over the first's, and how often both hold the same token likeliest. \
+                  All with their standard errors."
 )]
 pub struct BenchArgs {
     /// A folder, a .gguf, a .safetensors, a card's name or a hub id

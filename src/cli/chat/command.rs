@@ -43,7 +43,9 @@ pub const HELP: &str = "\
 /reset            forget the conversation
 /save FILE        write the conversation as JSON
 /load FILE        go on with a conversation
-/exit             leave (also Ctrl-D)";
+/exit             leave (also Ctrl-D)
+With --session these change what is kept as well. Before /system, /reset and /load that is copied
+to NAME.json~ beside it (/show says where).";
 
 const NAMES: [&str; 14] = [
     "help", "exit", "quit", "reset", "system", "set", "show", "stats", "history", "undo", "retry",

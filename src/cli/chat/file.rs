@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::super::prompt::read_text;
-use crate::files::{check_not_read, replace};
+use crate::files::{Readers, check_not_read, read_at_most, replace};
 use crate::text::{Message, Role};
 
 /// A message.
@@ -21,7 +21,8 @@ struct Saved {
 const LARGEST: u64 = 16 << 20;
 
 /// Writes a conversation, not over one of the `model` files, and none that would not be read again.
-pub fn save(messages: &[Message], path: &Path, model: &[PathBuf]) -> Result<()> {
+/// A new file is for `readers`.
+pub fn save(messages: &[Message], path: &Path, model: &[PathBuf], readers: Readers) -> Result<()> {
     check_not_read(path, model)?;
     let saved = messages.iter().map(|m| Saved {
         role: m.role.name().to_string(),
@@ -34,7 +35,14 @@ pub fn save(messages: &[Message], path: &Path, model: &[PathBuf]) -> Result<()> 
         path.display(),
         text.len()
     );
-    replace(path, text.as_bytes()).with_context(|| path.display().to_string())
+    replace(path, text.as_bytes(), readers).with_context(|| path.display().to_string())
+}
+
+/// Copies a conversation, not over one of the `model` files. A new copy is for its owner alone.
+pub fn copy(from: &Path, to: &Path, model: &[PathBuf]) -> Result<()> {
+    check_not_read(to, model)?;
+    let bytes = read_at_most(from, LARGEST)?;
+    replace(to, &bytes, Readers::Owner).with_context(|| to.display().to_string())
 }
 
 /// Reads a conversation.

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use super::super::interrupt::remove_if_stopped;
 use super::file;
 use super::folder::state_folder;
-use crate::files::{check_output, partial};
+use crate::files::{Readers, check_output, partial};
 use crate::text::{Message, Role};
 
 /// The name of a session, which becomes that of a file.
@@ -93,10 +93,26 @@ impl SessionFile {
             return Ok(());
         }
         let _unfinished = remove_if_stopped(partial(&self.path));
-        file::save(messages, &self.path, model)
+        file::save(messages, &self.path, model, Readers::Owner)
             .with_context(|| format!("--session {}", self.name))?;
         self.written = Some(messages.to_vec());
         Ok(())
+    }
+
+    /// Copies the file to `NAME.json~` beside it, over an earlier copy but none of the `model`
+    /// files, before another conversation takes its place. `None` where it holds no question.
+    ///
+    /// # Errors
+    /// The file cannot be copied; both stay as they were.
+    pub fn back_up(&self, model: &[PathBuf]) -> Result<Option<PathBuf>> {
+        let written = self.written.as_deref().unwrap_or_default();
+        if written.iter().all(|m| m.role != Role::User) || !self.path.exists() {
+            return Ok(None);
+        }
+        let copy = backup(&self.path);
+        let _unfinished = remove_if_stopped(partial(&copy));
+        file::copy(&self.path, &copy, model).with_context(|| format!("--session {}", self.name))?;
+        Ok(Some(copy))
     }
 }
 
@@ -120,6 +136,11 @@ fn open(name: &SessionName) -> Result<SessionFile> {
     })
 }
 
+/// Where the conversation goes that another one takes the place of.
+fn backup(path: &Path) -> PathBuf {
+    path.with_extension("json~")
+}
+
 /// Makes a folder that only its user can look into, and those around it.
 fn make_private(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
@@ -136,6 +157,11 @@ fn make_private(folder: &Path) -> io::Result<()> {
 fn lock(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
     let file = options
         .open(path)
         .with_context(|| path.display().to_string())?;
@@ -160,7 +186,7 @@ mod tests {
             assert_eq!(read(good).as_deref(), Ok(good));
         }
         // With all that is put around it, no file system refuses it for its length.
-        let longest = partial(Path::new(&format!("{longest}.json")));
+        let longest = partial(&backup(Path::new(&format!("{longest}.json"))));
         assert!(longest.as_os_str().len() < 250);
         assert!(read(&"x".repeat(LONGEST + 1)).is_err());
         for bad in ["..", ".a", "a..b", "a/b", "a\\b", "a:b", "a b", "a\n"] {

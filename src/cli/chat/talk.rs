@@ -2,6 +2,8 @@
 
 mod commands;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 
 use super::super::answer::{Asking, Decoder, answer};
@@ -26,6 +28,8 @@ pub struct Talk {
     session: Session,
     interrupt: Interrupt,
     messages: Vec<Message>,
+    /// What `/edit` asked without getting an answer: the next one goes on with that.
+    unanswered: Option<Question>,
     /// Where the messages are kept, with --session.
     file: Option<SessionFile>,
     sampling: SamplingArgs,
@@ -39,6 +43,13 @@ pub struct Talk {
     ui: Ui,
 }
 
+/// A question, and its place among the messages.
+#[derive(Clone)]
+struct Question {
+    at: usize,
+    text: String,
+}
+
 #[derive(Default)]
 struct Stats {
     turns: u64,
@@ -47,7 +58,7 @@ struct Stats {
 }
 
 /// What becomes of a turn.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Turn {
     Answered,
     /// It has no answer, and why is said: the conversation is to be as if nothing had been asked.
@@ -85,6 +96,7 @@ impl Talk {
         )?;
         Ok(Self {
             messages: beginning(file.as_ref(), args.answer.system.as_deref(), &ui),
+            unanswered: None,
             file,
             limits,
             session,
@@ -116,6 +128,9 @@ impl Talk {
     }
 
     /// A turn. What does not fit or fails is taken back, and the chat goes on.
+    ///
+    /// # Errors
+    /// The model fails, or the chat format works without end.
     pub fn say(&mut self, text: String) -> Result<()> {
         self.ask(self.messages.len(), text)
     }
@@ -130,12 +145,15 @@ impl Talk {
             Some(cot) => self.think(cot),
             None => self.speak(),
         };
-        if turn? == Turn::TakenBack {
-            self.messages.truncate(at);
-            if !replaced.is_empty() {
-                self.ui.reply("(the turn that was there stays)");
+        match turn? {
+            Turn::Answered => self.unanswered = None,
+            Turn::TakenBack => {
+                self.messages.truncate(at);
+                if !replaced.is_empty() {
+                    self.ui.reply("(the turn that was there stays)");
+                }
+                self.messages.extend(replaced);
             }
-            self.messages.extend(replaced);
         }
         self.keep();
         Ok(())
@@ -151,11 +169,16 @@ impl Talk {
     }
 
     fn write(&mut self) -> Result<()> {
-        let Some(file) = &mut self.file else {
-            return Ok(());
-        };
-        let model = self.loaded.found.opened.weights.checkpoint().files();
-        file.write(&self.messages, &model)
+        let model = self.model_files();
+        match &mut self.file {
+            Some(file) => file.write(&self.messages, &model),
+            None => Ok(()),
+        }
+    }
+
+    /// What no conversation is written over.
+    fn model_files(&self) -> Vec<PathBuf> {
+        self.loaded.found.opened.weights.checkpoint().files()
     }
 
     /// Ends the chat.
@@ -187,7 +210,7 @@ impl Talk {
     fn speak(&mut self) -> Result<Turn> {
         let ids = match self.prompt() {
             Ok(ids) => ids,
-            Err(e) => return Ok(self.take_back(&e)),
+            Err(e) => return self.refused(e),
         };
         let found = &self.loaded.found;
         let sampling = settings::sampling(&self.sampling, &found.opened, found.card)?;
@@ -218,7 +241,7 @@ impl Talk {
     /// Answers the last message after thinking; the chain that counts becomes the answer.
     fn think(&mut self, cot: Cot) -> Result<Turn> {
         if let Err(e) = self.prompt() {
-            return Ok(self.take_back(&e));
+            return self.refused(e);
         }
         let found = &self.loaded.found;
         let thinker = Thinker {
@@ -268,6 +291,15 @@ impl Talk {
             ),
             FinishReason::Interrupted => self.ui.line("(stopped)"),
             FinishReason::Stop | FinishReason::Length => {}
+        }
+    }
+
+    /// What becomes of a turn that makes no prompt.
+    fn refused(&self, error: Error) -> Result<Turn> {
+        match error {
+            // The template goes on on its thread, and would take all memory in the end.
+            Error::Runaway(_) => Err(error.into()),
+            _ => Ok(self.take_back(&error)),
         }
     }
 

@@ -18,6 +18,7 @@ use minijinja::{Value, context};
 
 pub use prompt::{PromptError, PromptTemplate};
 
+use self::worker::Failure;
 use super::Tokenizer;
 use crate::weights::gguf::Metadata;
 use crate::{Error, Result};
@@ -105,7 +106,7 @@ impl ChatTemplate {
     /// A template from its source; `name` is for messages.
     ///
     /// # Errors
-    /// If `source` is not a template.
+    /// If `source` is not a template; [`Error::Runaway`] as in [`Self::render`].
     pub fn from_source(name: &str, source: &str) -> Result<Self> {
         let this = Self {
             name: name.to_string(),
@@ -128,8 +129,13 @@ impl ChatTemplate {
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let error = |said: String| Error::Text(format!("chat template {} {said}", self.name));
-        worker::run(work).map_err(error)
+        worker::run(work).map_err(|failure| {
+            let said = format!("chat template {} {failure}", self.name);
+            match failure {
+                Failure::Runaway(_) => Error::Runaway(said),
+                Failure::Over(_) => Error::Text(said),
+            }
+        })
     }
 
     /// Lets the template see the tokenizer's BOS and EOS as `bos_token` and `eos_token`, where
@@ -162,8 +168,8 @@ impl ChatTemplate {
     /// `add_generation_prompt`.
     ///
     /// # Errors
-    /// If the template refuses the conversation (a role that its model does not know), fails, or
-    /// works longer than any honest template does.
+    /// If the template refuses the conversation (a role that its model does not know) or fails;
+    /// [`Error::Runaway`] if it works longer, or takes more memory, than any honest template does.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
         let list: Vec<Value> = messages
             .iter()

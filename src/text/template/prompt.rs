@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use minijinja::value::Object;
 use minijinja::{ErrorKind, Value};
 
-use super::{environment, worker};
+use super::environment;
+use super::worker::{self, Failure};
 
 /// Why a template gives no prompt.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +18,7 @@ pub enum PromptError {
     Missing {
         /// What the template is called.
         template: String,
-        /// Those variables; where it cannot be told which, all without a value.
+        /// Those variables; where it cannot be told which, all that were looked up in vain.
         names: Vec<String>,
     },
     /// Values were given for variables that the template does not have.
@@ -28,12 +29,21 @@ pub enum PromptError {
         /// Those variables.
         names: Vec<String>,
     },
-    /// It is no template, fails, or works longer than any honest template does.
+    /// It is no template, fails, or takes more steps than any honest template does.
     #[error("prompt template {template}: {message}")]
     Template {
         /// What the template is called.
         template: String,
         /// What is wrong, with the line.
+        message: String,
+    },
+    /// It works longer, or takes more memory, than any honest template does. As with
+    /// [`Error::Runaway`](crate::Error::Runaway), its work goes on and cannot be stopped.
+    #[error("prompt template {template}: {message}")]
+    Runaway {
+        /// What the template is called.
+        template: String,
+        /// What it does without end.
         message: String,
     },
 }
@@ -52,7 +62,7 @@ impl PromptTemplate {
     /// A template from its source; `name` is for messages.
     ///
     /// # Errors
-    /// [`PromptError::Template`] if `source` is none.
+    /// [`PromptError::Template`] if `source` is none; [`PromptError::Runaway`].
     pub fn from_source(name: &str, source: &str) -> Result<Self, PromptError> {
         let mut this = Self {
             name: name.to_string(),
@@ -62,7 +72,7 @@ impl PromptTemplate {
         // What was compiled stays on the thread: code that is nested deep is dropped by recursion.
         let source = this.source.clone();
         let found = worker::run(move || environment::variables(&source).map_err(|e| said(&e)))
-            .map_err(|message| this.failed(message))?;
+            .map_err(|failure| this.gave_nothing(&failure))?;
         this.variables = found.map_err(|message| this.failed(message))?;
         Ok(this)
     }
@@ -79,7 +89,8 @@ impl PromptTemplate {
     /// default for it or only asks whether it has one.
     pub fn render(&self, values: BTreeMap<String, String>) -> Result<String, PromptError> {
         let this = self.clone();
-        worker::run(move || this.render_here(values)).map_err(|message| self.failed(message))?
+        worker::run(move || this.render_here(values))
+            .map_err(|failure| self.gave_nothing(&failure))?
     }
 
     /// [`Self::render`] on this thread.
@@ -106,13 +117,26 @@ impl PromptTemplate {
             None if error.kind() == ErrorKind::UndefinedError => self.variables.clone(),
             None => Vec::new(),
         };
-        names.retain(|name| !given.values.contains_key(name));
+        // A name that was not looked up here is one of the template's own, and none of a value.
+        let asked = given.asked();
+        names.retain(|name| asked.contains(name) && !given.values.contains_key(name));
         match names.is_empty() {
             true => self.failed(said(error)),
             false => PromptError::Missing {
                 template: self.name.clone(),
                 names,
             },
+        }
+    }
+
+    fn gave_nothing(&self, failure: &Failure) -> PromptError {
+        let message = failure.to_string();
+        match failure {
+            Failure::Runaway(_) => PromptError::Runaway {
+                template: self.name.clone(),
+                message,
+            },
+            Failure::Over(_) => self.failed(message),
         }
     }
 
@@ -164,9 +188,14 @@ impl Given {
         }
     }
 
+    /// Names that were looked up so far.
+    fn asked(&self) -> BTreeSet<String> {
+        self.asked.lock().map(|a| a.clone()).unwrap_or_default()
+    }
+
     /// Names that have a value and were not looked up.
     fn unasked(&self) -> Vec<String> {
-        let asked = self.asked.lock().map(|a| a.clone()).unwrap_or_default();
+        let asked = self.asked();
         let names = self.values.keys();
         names
             .filter(|name| !asked.contains(*name))
@@ -239,6 +268,25 @@ mod tests {
             assert_eq!(render(source, &[]).unwrap(), "a", "{source}");
             assert_eq!(render(source, &[("to", "b")]).unwrap(), "b", "{source}");
         }
+    }
+
+    #[test]
+    fn what_the_template_itself_makes_is_no_missing_value() {
+        for source in [
+            "{{ input.split(',')[1] }}",
+            "{% set words = input.split() %}{{ words[5] }}",
+            "{% for word in input.split() %}{{ word.first.letter }}{% endfor %}",
+        ] {
+            match render(source, &[("input", "a")]) {
+                Err(PromptError::Template { message, .. }) => {
+                    assert!(message.contains("(line 1)"), "{source}: {message}");
+                }
+                other => panic!("{source}: {other:?}"),
+            }
+        }
+        // What is made of a missing value leads to it all the same.
+        let source = "{% set words = to.split() %}{{ words[5] }}";
+        assert_eq!(missing(source, &[]), ["to"]);
     }
 
     #[test]

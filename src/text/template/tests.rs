@@ -403,7 +403,8 @@ fn work_without_end_is_left_alone() {
     };
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     let error = worker::run_within(&limits, move || receiver.recv()).unwrap_err();
-    assert_eq!(error, "works without end");
+    assert_eq!(error, Failure::Runaway("works"));
+    assert_eq!(error.to_string(), "works without end");
     drop(sender);
     assert_eq!(worker::run(|| 1), Ok(1));
 }
@@ -424,8 +425,15 @@ fn what_takes_memory_without_end_is_left_alone() {
         taken.len()
     };
     let error = worker::run_within(&limits, work).unwrap_err();
-    assert_eq!(error, "takes memory without end");
+    assert_eq!(error, Failure::Runaway("takes memory"));
+    assert_eq!(error.to_string(), "takes memory without end");
     drop(sender);
+}
+
+#[test]
+fn work_that_fails_is_over() {
+    let error = worker::run(|| -> u8 { panic!("the engine fails") }).unwrap_err();
+    assert!(matches!(error, Failure::Over(_)), "{error:?}");
 }
 
 #[test]

@@ -25,12 +25,22 @@ pub(super) struct Limits {
     pub(super) memory: u64,
 }
 
+/// Why work gives nothing, in words that follow the template's name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Failure {
+    /// It goes on with what it takes, for a thread cannot be stopped.
+    #[error("{0} without end")]
+    Runaway(&'static str),
+    /// It is over, or did not begin.
+    #[error("{0}")]
+    Over(String),
+}
+
 /// What `work` gives.
 ///
 /// # Errors
-/// What to say of the template, if its work does not end in time, takes too much memory or cannot
-/// begin.
-pub(super) fn run<T, F>(work: F) -> Result<T, String>
+/// If it does not end in time, takes too much memory or cannot begin.
+pub(super) fn run<T, F>(work: F) -> Result<T, Failure>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
@@ -39,7 +49,7 @@ where
 }
 
 /// [`run`] with other limits.
-pub(super) fn run_within<T, F>(limits: &Limits, work: F) -> Result<T, String>
+pub(super) fn run_within<T, F>(limits: &Limits, work: F) -> Result<T, Failure>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
@@ -54,17 +64,18 @@ where
             // After the limit nobody waits for it.
             let _ = sender.send(work());
         })
-        .map_err(|e| format!("needs a thread, which cannot be started: {e}"))?;
+        .map_err(|e| Failure::Over(format!("needs a thread, which cannot be started: {e}")))?;
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        let why = match receiver.recv_timeout(left.min(LOOK)) {
-            Ok(done) => return Ok(done),
-            Err(RecvTimeoutError::Disconnected) => "made the template engine fail",
-            Err(RecvTimeoutError::Timeout) if left <= LOOK => "works without end",
+        return match receiver.recv_timeout(left.min(LOOK)) {
+            Ok(done) => Ok(done),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(Failure::Over("made the template engine fail".to_string()))
+            }
+            Err(RecvTimeoutError::Timeout) if left <= LOOK => Err(Failure::Runaway("works")),
             Err(RecvTimeoutError::Timeout) if grown(before) <= limits.memory => continue,
-            Err(RecvTimeoutError::Timeout) => "takes memory without end",
+            Err(RecvTimeoutError::Timeout) => Err(Failure::Runaway("takes memory")),
         };
-        return Err(why.to_string());
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
-use super::Talk;
+use super::{Question, Talk};
 use crate::cli::chat::command::{Command, HELP};
 use crate::cli::chat::setting::Settings;
 use crate::cli::chat::{edit, file};
 use crate::cli::{cot, settings};
+use crate::files::Readers;
 use crate::text::{Message, Role};
 
 impl Talk {
@@ -22,15 +23,10 @@ impl Talk {
                 Ok(())
             }
             Command::Exit => Ok(()),
-            Command::Reset => {
-                self.messages.retain(|m| m.role == Role::System);
-                Ok(())
-            }
+            Command::Reset => self.reset(),
             Command::System(text) => {
-                self.messages.clear();
-                self.messages
-                    .extend(text.map(|t| Message::new(Role::System, t)));
-                Ok(())
+                let system = text.map(|t| Message::new(Role::System, t));
+                self.go_on_with(system.into_iter().collect())
             }
             Command::Set(name, value) => self.set(&name, &value),
             Command::Show => self.show(),
@@ -44,15 +40,37 @@ impl Talk {
             }
             Command::Undo => self.undo(),
             Command::Save(path) => {
-                let model = self.loaded.found.opened.weights.checkpoint().files();
-                file::save(&self.messages, &path, &model)
+                let model = self.model_files();
+                file::save(&self.messages, &path, &model, Readers::Usual)
             }
-            Command::Load(path) => file::load(&path).map(|messages| self.messages = messages),
+            Command::Load(path) => file::load(&path).and_then(|read| self.go_on_with(read)),
         };
         if let Err(e) = done {
             self.ui.reply(&format!("{e:#}"));
         }
         self.keep();
+        Ok(())
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        let mut system = self.messages.clone();
+        system.retain(|m| m.role == Role::System);
+        self.go_on_with(system)
+    }
+
+    /// Puts another conversation in the place of this one, of which --session keeps a copy.
+    fn go_on_with(&mut self, messages: Vec<Message>) -> Result<()> {
+        if let Some(file) = &self.file {
+            let copy = file.back_up(&self.model_files());
+            let copy = copy.map_err(|e| anyhow!("{e:#}; nothing is changed"))?;
+            if let Some(path) = copy {
+                let path = path.display();
+                self.ui
+                    .note(format!("what the session kept so far is now in {path}"));
+            }
+        }
+        self.messages = messages;
+        self.unanswered = None;
         Ok(())
     }
 
@@ -78,17 +96,45 @@ impl Talk {
 
     /// Asks the last question again, as the editor leaves it.
     fn edit(&mut self) -> Result<()> {
-        let Some(last) = self.last_question() else {
+        let Some(Question { at, text }) = self.to_edit() else {
             self.ui.reply("there is nothing to edit");
             return Ok(());
         };
-        let said = match edit::edited(&self.messages[last].content, &self.interrupt) {
-            Ok(Some(text)) => return self.ask(last, text),
-            Ok(None) => "(the text is as it was, or empty; nothing is changed)".to_string(),
-            Err(e) => format!("/edit: {e:#}; nothing is changed"),
+        let left = match edit::edited(&text, &self.interrupt) {
+            Ok(left) => left,
+            Err(e) => {
+                self.ui.reply(&format!("/edit: {e:#}; nothing is changed"));
+                return Ok(());
+            }
         };
-        self.ui.reply(&said);
+        let there = self.messages.get(at).map_or("", |m| m.content.as_str());
+        if left.trim().is_empty() || left.trim_end() == there.trim_end() {
+            self.unanswered = None;
+            self.ui
+                .reply("(the text is as it was, or empty; nothing is changed)");
+            return Ok(());
+        }
+        self.unanswered = Some(Question {
+            at,
+            text: left.clone(),
+        });
+        self.ask(at, left)?;
+        if self.unanswered.is_some() {
+            self.ui.reply("(the next /edit goes on with your text)");
+        }
         Ok(())
+    }
+
+    /// What `/edit` begins with: what the last one left, where that got no answer.
+    fn to_edit(&self) -> Option<Question> {
+        if let Some(mut question) = self.unanswered.clone() {
+            // /undo may have taken the turn that it was to replace.
+            question.at = question.at.min(self.messages.len());
+            return Some(question);
+        }
+        let at = self.last_question()?;
+        let text = self.messages[at].content.clone();
+        Some(Question { at, text })
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
