@@ -26,7 +26,7 @@ CUT = {
     "phi3": {"num_hidden_layers": 2, "intermediate_size": 64},
     "glm": {"num_hidden_layers": 2, "intermediate_size": 64},
     "glm4": {"num_hidden_layers": 2, "intermediate_size": 64},
-    "t5": {"d_ff": 64},
+    "t5": {"d_ff": 88},
     "gpt2": {"n_layer": 2},
     "bloom": {"n_layer": 2},
     "mpt": {"n_layers": 2},
@@ -67,7 +67,9 @@ def causal(target, old):
 def encoder_decoder(target, old):
     model = T5ForConditionalGeneration.from_pretrained(target, dtype=torch.float32).eval()
     ids = old["input_ids"]
-    gen = model.generate(ids[None], max_new_tokens=len(old["gen"]), do_sample=False, eos_token_id=None)[0]
+    # Without a cache: that of transformers 5 has as many layers as the encoder, even if the decoder has more.
+    greedy = {"max_new_tokens": len(old["gen"]), "do_sample": False, "eos_token_id": None, "use_cache": False}
+    gen = model.generate(ids[None], **greedy)[0]
     asked = {"input_ids": ids[None], "decoder_input_ids": gen[None]}
     # T5's scores are unscaled: its own float32 run strays from this one.
     exact = copy.deepcopy(model).double()(**asked).logits[0].float()
