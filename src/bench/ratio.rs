@@ -5,9 +5,11 @@
 /// after the other, so that what a machine's neighbours do to both cancels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ratio {
+    /// The geometric mean of the pairs' ratios; 1 where both are as fast.
     pub ratio: f64,
     /// The interval's ends; `None` of a single pair.
     pub interval: Option<[f64; 2]>,
+    /// How many pairs of samples it is of.
     pub pairs: usize,
 }
 

@@ -100,6 +100,10 @@ impl Weight {
 
 impl Linear {
     /// A layer from its matrix `[out, in]` and its bias `[out]`.
+    ///
+    /// # Errors
+    /// If the encoding cannot be multiplied on `device`, the bytes are not those of the shape, or
+    /// there is no memory for the weights.
     pub fn new(weight: HostTensor<'_>, bias: Option<Tensor>, device: &Device) -> Result<Self> {
         Ok(Self {
             weight: Weight::new(weight, device)?,
@@ -108,11 +112,17 @@ impl Linear {
     }
 
     /// `[T, in]` to `[T, out]`.
+    ///
+    /// # Errors
+    /// If `x` is not f32 on the layer's device with `in` columns, or the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.add_bias(self.weight.matmul(x)?)
     }
 
     /// Several layers on the same input; it is quantized, or rounded to f16, once for all of them.
+    ///
+    /// # Errors
+    /// As [`Linear::forward`], of any of the layers.
     pub fn forward_many<const N: usize>(layers: [&Self; N], x: &Tensor) -> Result<[Tensor; N]> {
         let on_host: Option<Vec<_>> = layers.iter().map(|l| l.weight.on_host()).collect();
         let in_f16: Option<Vec<_>> = layers.iter().map(|l| l.weight.in_f16()).collect();

@@ -9,28 +9,51 @@ use super::kernels::product::{self, Layout};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(non_camel_case_types)] // the field writes Q4_K, not Q4K
 pub enum Encoding {
+    /// IEEE double precision.
     F64,
+    /// IEEE single precision.
     F32,
+    /// IEEE half precision: 5 bits of exponent, 10 of fraction.
     F16,
+    /// The upper half of an f32: 8 bits of exponent, 7 of fraction.
     BF16,
+    /// Signed bytes, without a scale.
     I8,
+    /// Unsigned bytes, as packed integers come in safetensors files.
     U8,
+    /// Two-byte signed integers, without a scale.
     I16,
+    /// Four-byte signed integers, as packed codes come in safetensors files.
     I32,
+    /// Eight-byte signed integers.
     I64,
+    /// One byte each, 0 or 1.
     Bool,
+    /// Blocks of 32, 4.5 bits a weight: 4-bit codes, one f16 scale.
     Q4_0,
+    /// Blocks of 32, 5 bits a weight: 4-bit codes, f16 scale and minimum.
     Q4_1,
+    /// Blocks of 32, 5.5 bits a weight: 5-bit codes, one f16 scale.
     Q5_0,
+    /// Blocks of 32, 6 bits a weight: 5-bit codes, f16 scale and minimum.
     Q5_1,
+    /// Blocks of 32, 8.5 bits a weight: signed bytes, one f16 scale.
     Q8_0,
+    /// Blocks of 32, 9 bits each: signed bytes, f16 scale and scaled sum; for activations.
     Q8_1,
+    /// Blocks of 256, 2.625 bits a weight: 2-bit codes, 4-bit scale and minimum for each 16.
     Q2_K,
+    /// Blocks of 256, 3.4375 bits a weight: 3-bit codes, a 6-bit scale for each 16.
     Q3_K,
+    /// Blocks of 256, 4.5 bits a weight: 4-bit codes, 6-bit scale and minimum for each 32.
     Q4_K,
+    /// Blocks of 256, 5.5 bits a weight: 5-bit codes, 6-bit scale and minimum for each 32.
     Q5_K,
+    /// Blocks of 256, 6.5625 bits a weight: 6-bit codes, an 8-bit scale for each 16.
     Q6_K,
+    /// Blocks of 256, 9.125 bits each: signed bytes, f32 scale, sums of 16; for activations.
     Q8_K,
+    /// Blocks of 32, 4.5 bits a weight: 4-bit indices into a fixed table, one f16 scale.
     IQ4_NL,
 }
 

@@ -15,6 +15,7 @@ pub struct Quantized {
     pub blocks: usize,
     /// Bytes from one row of codes to the next.
     pub stride: usize,
+    /// `[t][stride]`, of which each row uses `32 * blocks`.
     pub codes: Vec<i8>,
     /// `[t][blocks]` of: scale, scale × sum, −8 × scale × sum, −128 × scale × sum.
     pub meta: Vec<[f32; 4]>,
@@ -49,11 +50,17 @@ impl Quantized {
 
 /// Room for some rows of [`Quantized`].
 pub struct QuantizedRows<'a> {
+    /// `[rows][stride]`.
     pub codes: &'a mut [i8],
+    /// Bytes from one row of codes to the next.
     pub stride: usize,
+    /// `[rows][blocks]`, as [`Quantized::meta`].
     pub meta: &'a mut [[f32; 4]],
+    /// `[rows][blocks]`, as [`Quantized::halves`].
     pub halves: &'a mut [[f32; 2]],
+    /// `[rows][blocks]`, as [`Quantized::sums`].
     pub sums: &'a mut [[i32; 2]],
+    /// Blocks of each row.
     pub blocks: usize,
 }
 

@@ -113,9 +113,11 @@ unsafe fn store<L: Lanes>(y: L, p: *mut f32, left: usize) {
 /// A norm of rows.
 #[derive(Clone, Copy)]
 pub struct Norm<'a> {
+    /// What each column is multiplied by once it is normalized, `[cols]`.
     pub weight: &'a [f32],
     /// Present where the rows' mean is subtracted (layer norm); absent for RMS norm.
     pub bias: Option<&'a [f32]>,
+    /// Added to the variance (of RMS norm, the mean square) before its root is taken.
     pub eps: f32,
 }
 

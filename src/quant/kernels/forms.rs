@@ -70,7 +70,10 @@ impl Codes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scales {
     /// A half float for each block; codes are offset.
-    Block { offset: i32 },
+    Block {
+        /// Taken off each code before it is scaled; 0 where codes are signed.
+        offset: i32,
+    },
     /// Half floats for each block: scales, then minimums.
     BlockMin,
     /// For each super-block: half-float scales, half-float scales of the minimums (positive, to be
@@ -78,7 +81,10 @@ pub enum Scales {
     Super,
     /// For each super-block: half-float scales, a signed byte for each half block; codes are
     /// offset.
-    Halves { offset: i32 },
+    Halves {
+        /// Taken off each code before it is scaled.
+        offset: i32,
+    },
     /// For each super-block: half-float scales and scales of the minimums, a byte for each half
     /// block with its scale in the low and its minimum in the high four bits.
     HalvesMin,
@@ -125,7 +131,9 @@ impl Scales {
 
 /// An integer form of panels.
 pub trait Form {
+    /// How the codes of a block are packed.
     const CODES: Codes;
+    /// What scales a panel has and where.
     const SCALES: Scales;
 
     /// Bytes of a section.
@@ -154,7 +162,7 @@ pub trait Form {
 
 macro_rules! forms {
     ($($name:ident: $codes:expr, $scales:expr;)*) => {$(
-        #[doc = concat!("Panels of ", stringify!($name), ".")]
+        #[doc = concat!("Panels of [`crate::quant::Encoding::", stringify!($name), "`] blocks.")]
         #[allow(non_camel_case_types)] // as in `Encoding`
         pub struct $name;
         impl Form for $name {
@@ -181,6 +189,7 @@ forms! {
 /// One panel of integer weights.
 #[derive(Clone, Copy)]
 pub struct IntPanel<'a> {
+    /// Sections one after another: records of scales, then codes.
     pub data: &'a [u8],
     /// Blocks of each row.
     pub blocks: usize,
@@ -197,7 +206,9 @@ impl IntPanel<'_> {
 /// One panel of float weights, or of some of its columns: `[cols][PANEL]`.
 #[derive(Clone, Copy)]
 pub struct FloatPanel<'a> {
+    /// The bytes of its numbers.
     pub data: &'a [u8],
+    /// Columns that it has.
     pub cols: usize,
 }
 
@@ -249,8 +260,11 @@ impl Rows<'_> {
 /// A float type of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Float {
+    /// IEEE half precision, 2 bytes.
     F16,
+    /// The upper half of an f32, 2 bytes.
     BF16,
+    /// IEEE single precision, 4 bytes.
     F32,
 }
 

@@ -13,17 +13,25 @@ pub trait Lanes: Copy {
     /// How many vectors of sums stay in registers beside what is added to them.
     const SUMS: usize;
 
+    /// `x` in every lane.
     unsafe fn splat(x: f32) -> Self;
+    /// The numbers at `p`.
     unsafe fn load(p: *const f32) -> Self;
     /// From the bits of f16.
     unsafe fn load_f16(p: *const u16) -> Self;
     /// One number in every lane, from the bits of f16.
     unsafe fn splat_f16(p: *const u16) -> Self;
+    /// From signed bytes.
     unsafe fn load_i8(p: *const i8) -> Self;
+    /// Writes the numbers to `p`.
     unsafe fn store(self, p: *mut f32);
+    /// `self + other`.
     unsafe fn add(self, other: Self) -> Self;
+    /// `self - other`.
     unsafe fn sub(self, other: Self) -> Self;
+    /// `self * other`.
     unsafe fn mul(self, other: Self) -> Self;
+    /// `self / other`.
     unsafe fn div(self, other: Self) -> Self;
     /// `other` where a number is not one.
     unsafe fn max(self, other: Self) -> Self;
@@ -35,7 +43,9 @@ pub trait Lanes: Copy {
     unsafe fn round(self) -> Self;
     /// 2 to the power of whole numbers in -127..=128; 0 and infinity at the ends.
     unsafe fn exp2_whole(self) -> Self;
+    /// All lanes added up, in an order that depends on the set.
     unsafe fn sum(self) -> f32;
+    /// The largest lane.
     unsafe fn largest(self) -> f32;
 
     /// The first `n` numbers at `p` (at most [`Lanes::N`]), `fill` after them.
@@ -64,6 +74,7 @@ pub trait Lanes: Copy {
 /// What [`super::Isa::vectorize`] runs. `run` must be `#[inline(always)]`, and so must all that it
 /// calls, for it is compiled anew inside a function that has the instructions.
 pub trait Vectorized {
+    /// The result; `()` where all of it is written into slices.
     type Output;
 
     /// # Safety

@@ -71,7 +71,9 @@ pub fn unpack<F: Form>(block: &[u8], out: &mut Unpacked) {
 
 /// Scales and minimums of both halves of a block: a weight is `scale[half][row] * code + min[half][row]`.
 pub struct BlockScales {
+    /// `[half][row]`.
     pub scale: [[f32; PANEL]; 2],
+    /// `[half][row]`; the offset of symmetric types is in it.
     pub min: [[f32; PANEL]; 2],
 }
 

@@ -57,9 +57,13 @@ impl Layout {
 /// A matrix in memory.
 #[derive(Clone, Copy)]
 pub struct Stored<'a> {
+    /// How `data` is to be read.
     pub layout: Layout,
+    /// Outputs of the layer.
     pub rows: usize,
+    /// Inputs of the layer.
     pub cols: usize,
+    /// All rows, or all panels, one after another.
     pub data: &'a [u8],
 }
 

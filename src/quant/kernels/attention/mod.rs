@@ -36,11 +36,15 @@ const SMALL: usize = 1 << 16;
 
 /// Queries and what they look at.
 pub struct Attention<'a> {
+    /// Whose kernels work.
     pub isa: Isa,
+    /// Heads of the keys and of the values.
     pub kv_heads: usize,
     /// Query heads to a key head.
     pub shared: usize,
+    /// Numbers of a head's query, key or value.
     pub head_dim: usize,
+    /// Queries of each head, at positions one after another.
     pub tokens: usize,
     /// `[kv_heads]` of groups of keys; see [`store`].
     pub keys: Numbers<'a>,
@@ -48,6 +52,7 @@ pub struct Attention<'a> {
     pub values: Numbers<'a>,
     /// Keys that each head has room for.
     pub capacity: usize,
+    /// Scores become `softcap * tanh(score / softcap)`; `None` leaves them.
     pub softcap: Option<f32>,
     /// The position of the first token.
     pub start: usize,

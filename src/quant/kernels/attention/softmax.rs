@@ -10,9 +10,11 @@ use crate::quant::kernels::math::{exp, tanh};
 /// What is added to the scores of one head.
 #[derive(Clone, Copy)]
 pub enum Bias<'a> {
+    /// Nothing.
     None,
     /// So much for each position from query to key.
     Slope(f32),
+    /// So much for each position of the key, with slope and bias in bf16.
     Rounded(RoundedSlope),
     /// By key position minus query position, from -reach to reach and the same beyond:
     /// `[2 · reach + 1]`.

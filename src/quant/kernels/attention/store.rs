@@ -24,6 +24,7 @@ pub const fn q8_blocks(dim: usize) -> usize {
 /// The numbers of a cache, of one head or of several.
 #[derive(Clone, Copy)]
 pub enum Numbers<'a> {
+    /// As they were computed.
     F32(&'a [f32]),
     /// The bits of f16.
     F16(&'a [u16]),
