@@ -291,7 +291,7 @@ impl Job<'_> {
         match (w.layout, &self.columns) {
             (Layout::IntPanels(encoding), _) => with_form!(encoding, F => {
                 let order = Order::of_codes(CHUNK, w.cols, isa.int_tile_tokens::<F>());
-                self.tiles(w, panels, (order, Sums::Begin), out, |p, t0, out| {
+                self.tiles(w, panels, order, out, |p, t0, out| {
                     isa.int_tile::<F>(&w.int(p), x, t0, out);
                 });
             }, _ => unreachable!("{encoding} panels")),
@@ -310,7 +310,7 @@ impl Job<'_> {
                     for (p, panel) in group.clone().zip(room.chunks_exact_mut(bytes)) {
                         isa.q8_panel(w.panel_rows(p), blocks, panel);
                     }
-                    self.tiles(w, group.clone(), (order, Sums::Begin), out, |p, t0, out| {
+                    self.tiles(w, group.clone(), order, out, |p, t0, out| {
                         let data = &room[(p - group.start) * bytes..][..bytes];
                         isa.int_tile::<Q8_0>(&IntPanel { data, blocks }, x, t0, out);
                     });
@@ -328,20 +328,21 @@ impl Job<'_> {
             (Layout::FloatRows(float), Some(columns)) => {
                 for part in strips(w.cols) {
                     let order = Order::new(PIECE, part.len() * 4, isa.float_tile_tokens());
-                    let sums = match part.start {
-                        0 => Sums::Begin,
-                        _ => Sums::GoOn,
-                    };
                     let (cols, bytes) = (part.len(), part.len() * PANEL * float.bytes());
                     in_groups(panels.clone(), bytes, |group, room| {
                         for (p, panel) in group.clone().zip(room.chunks_exact_mut(bytes)) {
                             let rows = w.panel_rows(p);
                             isa.float_panel(float, rows, w.row_bytes(), part.clone(), panel);
                         }
-                        self.tiles(w, group.clone(), (order, sums), out, |p, t0, out| {
+                        self.tiles(w, group.clone(), order, out, |p, t0, sums| {
+                            sums.fill([0.0; PANEL]);
+                            if part.start > 0 {
+                                // SAFETY: the columns before these have met these tokens.
+                                unsafe { so_far(w, p, t0, out, sums) };
+                            }
                             let data = &room[(p - group.start) * bytes..][..bytes];
-                            let x = columns.part(t0, part.clone(), out.len());
-                            isa.float_tile(float, &FloatPanel { data, cols }, x, out);
+                            let x = columns.part(t0, part.clone(), sums.len());
+                            isa.float_tile(float, &FloatPanel { data, cols }, x, sums);
                         });
                     });
                 }
@@ -392,13 +393,12 @@ impl Job<'_> {
         }
     }
 
-    /// Calls `tile(panel, first token, out)` for every tile of the panels, chunk by chunk; `out` is zero or
-    /// what the columns before these came to.
+    /// Calls `tile(panel, first token, out)` for every tile of the panels, chunk by chunk.
     fn tiles(
         &self,
         w: &Stored<'_>,
         panels: Range<usize>,
-        (order, begin): (Order, Sums),
+        order: Order,
         out: &Disjoint<MaybeUninit<f32>>,
         tile: impl Fn(usize, usize, &mut Tile),
     ) {
@@ -412,22 +412,11 @@ impl Job<'_> {
                 while t0 < chunk_end {
                     let n = next_tile(chunk_end - t0, max);
                     let sums = &mut room[..n];
-                    // SAFETY: these rows of token `t` belong to this panel alone.
-                    let of = |t: usize| unsafe {
-                        out.part(t * w.rows + rows.start..t * w.rows + rows.end)
-                    };
-                    for (t, sums) in (t0..).zip(sums.iter_mut()) {
-                        *sums = [0.0; PANEL];
-                        if begin == Sums::GoOn {
-                            for (sum, so_far) in sums.iter_mut().zip(of(t)) {
-                                // SAFETY: the columns before these have written it.
-                                *sum = unsafe { so_far.assume_init() };
-                            }
-                        }
-                    }
                     tile(p, t0, sums);
                     for (t, sums) in (t0..).zip(sums.iter()) {
-                        let out = of(t);
+                        // SAFETY: these rows of token `t` belong to this panel alone.
+                        let out =
+                            unsafe { out.part(t * w.rows + rows.start..t * w.rows + rows.end) };
                         match <&mut [_; PANEL]>::try_from(&mut *out) {
                             // A known length: no call for every panel.
                             Ok(out) => *out = sums.map(MaybeUninit::new),
@@ -443,13 +432,25 @@ impl Job<'_> {
     }
 }
 
-/// What a tile's sums are before it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sums {
-    /// Nothing.
-    Begin,
-    /// What is there: columns before these have been there.
-    GoOn,
+/// Reads what is there of panel `p` for tokens `t0..`.
+///
+/// # Safety
+/// It must have been written, and nobody else may have these rows of these tokens.
+unsafe fn so_far(
+    w: &Stored<'_>,
+    p: usize,
+    t0: usize,
+    out: &Disjoint<MaybeUninit<f32>>,
+    sums: &mut Tile,
+) {
+    let rows = p * PANEL..((p + 1) * PANEL).min(w.rows);
+    for (t, sums) in (t0..).zip(sums) {
+        // SAFETY: both are the caller's promise.
+        let there = unsafe { out.part(t * w.rows + rows.start..t * w.rows + rows.end) };
+        for (sum, there) in sums.iter_mut().zip(there) {
+            *sum = unsafe { there.assume_init() };
+        }
+    }
 }
 
 /// Columns of floats that are multiplied before the next, in parts of one length but for the last: the
